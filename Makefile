@@ -1,0 +1,41 @@
+# bringup: `make demo` tries it, `make test` proves it, `make help` lists the rest.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help env test test-long lint format lock golden clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+env: $(VENV)/.ready  ## the environment: .venv, exactly as locked
+
+$(VENV)/.ready: requirements.lock pyproject.toml .ci/environment
+	PYTHON=$(PYTHON) sh .ci/environment $(VENV)
+	@touch $@
+
+test: env lint  ## everything once: what CI runs
+	$(BIN)/python -m pytest -m "not long"
+
+test-long: env lint  ## full counts and long soaks
+	$(BIN)/python -m pytest
+
+lint: env  ## ruff and mypy --strict
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: env  ## ruff's own formatting
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+golden: env  ## write the golden plans anew; read the diff as data before committing it
+	$(BIN)/python -m tests.unit.golden
+
+lock: env  ## requirements.lock from pyproject.toml (needs uv)
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.10 --generate-hashes --no-header --no-annotate -o requirements.lock
+
+clean:  ## remove the environment and caches of this checkout
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

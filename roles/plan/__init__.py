@@ -1,0 +1,1 @@
+"""Inventory and recipe to plan: pure functions, no connection, never pyinfra."""
