@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -29,12 +30,15 @@ def parse(model: type[M], data: Mapping[str, Any], where: str) -> M:
 
 
 def sentences(error: ValidationError, model: type[BaseModel], where: str) -> list[str]:
-    """One sentence per wrong field; a union's several complaints about one value become one."""
+    """One sentence per wrong field; complaints about one value, or about the items of one list, become one."""
     by_field: dict[str, list[Any]] = {}
     for item in error.errors(include_url=False, include_context=True):
         loc = [str(p) for p in item["loc"] if not _is_union_label(p)]
         by_field.setdefault(".".join(loc), []).append(item)
-    return [f"{where}: {_sentence(name, items, model)}" for name, items in _outermost(by_field).items()]
+    first_of_each: dict[str, str] = {}
+    for name, items in _outermost(by_field).items():
+        first_of_each.setdefault(re.sub(r"\.\d+", ".N", name), f"{where}: {_sentence(name, items, model)}")
+    return list(first_of_each.values())
 
 
 def _outermost(by_field: dict[str, list[Any]]) -> dict[str, list[Any]]:

@@ -107,7 +107,7 @@ def _unknown(data: Mapping[str, Any], place: str) -> Iterator[str]:
             continue
         if name in HOST:
             yield f'{place}: "{key}" belongs to one host, expected it in that host\'s own data'
-        elif dot and name in CLUSTER:
+        elif dot and name in CLUSTER and name not in DOTTED:
             yield f'{place}: "{key}" has a dot, expected "{name}" (only {", ".join(DOTTED)} hold keys of their own)'
         else:
             yield f'{place}: "{shown(key)[1:-1]}" is not a key{near(key, (*CLUSTER, "nic"))}; expected one of: {", ".join(CLUSTER)}'

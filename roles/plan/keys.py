@@ -13,7 +13,8 @@ from roles.plan.recipe import FlagValue
 
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 FLAG_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
-SECRET_NAME = re.compile(r"(^|[_-])(api[_-]?key|token|secret|password|passwd|credentials?)$", re.IGNORECASE)
+SECRET_ENV = re.compile(r"(^|_)(API_?KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
+SECRET_FLAG = re.compile(r"(^|[_-])(api[_-]key|(hf|hub|auth|access)[_-]token|secret|password)$", re.IGNORECASE)
 NIC = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 _PART = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 IMAGE = re.compile(rf"(?:[a-zA-Z0-9.-]+(?::\d+)?/)?{_PART}(?:/{_PART})*(?::\w[\w.-]{{0,127}})?(?:@sha256:[0-9a-f]{{64}})?")
@@ -59,7 +60,7 @@ def _env(env: dict[str, object]) -> dict[str, object]:
     for name in env:
         if not ENV_NAME.fullmatch(name):
             raise ValueError(f'names of variables; "{name}" is none')
-        if SECRET_NAME.search(name):
+        if SECRET_ENV.search(name):
             raise ValueError(f'no secrets; "{name}" would be seen by everyone: use auth (API key) or hub_token')
     return env
 
@@ -68,7 +69,7 @@ def _flags(flags: dict[str, object]) -> dict[str, object]:
     for name in flags:
         if not FLAG_NAME.fullmatch(name):
             raise ValueError(f'flag names as the engine spells them, without "--"; "{name}" is none')
-        if SECRET_NAME.search(name):
+        if SECRET_FLAG.search(name):
             raise ValueError(f'no secrets; "{name}" would stand in every process list: use auth (API key) or hub_token')
     return flags
 

@@ -32,9 +32,13 @@ class Library:
         if name not in known:
             raise PlanError(f"{where} is {shown(name)}, expected a recipe of files/recipes{near(name, known)}: {', '.join(known)}")
         if name not in self._read:
-            self._read[name] = parse(Recipe, self._extended("recipes", name, ()), f"files/recipes/{name}.yaml")
-        recipe: Recipe = self._read[name]
-        return recipe
+            file = f"files/recipes/{name}.yaml"
+            recipe = parse(Recipe, self._extended("recipes", name, ()), file)
+            self.engine(recipe.engine, f'{file}: "engine"')
+            self.hardware(recipe.hardware, f'{file}: "hardware"')
+            self._read[name] = recipe
+        found: Recipe = self._read[name]
+        return found
 
     def recipes(self) -> list[str]:
         """Names of all recipes that can be chosen; a name that starts with `_` is only extended."""
@@ -49,12 +53,13 @@ class Library:
                 f'{file}: "extends" goes {" -> ".join((*below, name))}, expected a chain of at most {MAX_EXTENDS} without a circle'
             )
         data = read_mapping(self.root / folder / f"{name}.yaml", file)
-        parent = data.pop("extends", None)
-        if parent is None:
-            return data
-        if not isinstance(parent, str) or not NAME.fullmatch(parent) or not (self.root / folder / f"{parent}.yaml").is_file():
-            raise PlanError(f'{file}: "extends" is {shown(parent)}, expected the name of a file in files/{folder}')
-        return merged(self._extended(folder, parent, (*below, name)), data)
+        parents = data.pop("extends", [])
+        result: dict[str, Any] = {}
+        for parent in [parents] if isinstance(parents, str) else parents if isinstance(parents, list) else [parents]:
+            if not isinstance(parent, str) or not NAME.fullmatch(parent) or not (self.root / folder / f"{parent}.yaml").is_file():
+                raise PlanError(f'{file}: "extends" is {shown(parent)}, expected the name of a file in files/{folder}, or a list of them')
+            result = merged(result, self._extended(folder, parent, (*below, name)))
+        return merged(result, data)
 
     def engine(self, name: str, where: str) -> Engine:
         return self._one("engines", name, where, Engine)

@@ -7,6 +7,7 @@ import math
 import re
 import sys
 import types
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,7 +62,9 @@ def _compiled(path: Path, file: str) -> types.CodeType:
     if not text.strip():
         raise PlanError(f"{file}: is empty, expected {SHAPE}")
     try:
-        return compile(text, file, "exec", dont_inherit=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an odd escape is the inventory's own business
+            return compile(text, file, "exec", dont_inherit=True)
     except SyntaxError as e:
         raise PlanError(f"{file}: line {e.lineno}: is not Python ({e.msg}), expected {SHAPE}") from None
     except (ValueError, RecursionError, MemoryError, OverflowError) as e:
@@ -102,13 +105,19 @@ def _executed(code: types.CodeType, file: str) -> dict[str, Any]:
     except KeyboardInterrupt:
         raise
     except BaseException as e:
-        line = _line_of(e, file)
-        text = " ".join(shown(str(e), 120)[1:-1].split())
+        line, text = _line_of(e, file), _said(e)
         raise PlanError(
             f"{file}:{f' line {line}:' if line else ''} raises {type(e).__name__}{f': {text}' if text else ''}, "
             "expected literals only (an inventory may import nothing but `config` from pyinfra)"
         ) from None
     return {k: v for k, v in names.items() if k not in before}
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return " ".join(shown(str(error), 120)[1:-1].split())
+    except Exception:  # an exception that cannot be shown is still named by its type
+        return ""
 
 
 def _line_of(error: BaseException, file: str) -> int | None:

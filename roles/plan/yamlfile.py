@@ -29,6 +29,8 @@ class _Strict(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
                 raise yaml.constructor.ConstructorError(None, None, f"the key {shown(key)} is not text; quote it", key_node.start_mark)
+            if key == "<<":
+                raise yaml.constructor.ConstructorError(None, None, "a merge key (<<) stands here; use extends", key_node.start_mark)
             if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"the key {shown(key)} stands twice", key_node.start_mark)
             seen.add(key)
