@@ -1,0 +1,1 @@
+"""Run policy: what every verb shares once pyinfra is there."""
