@@ -58,7 +58,7 @@ def _find(flags: dict[str, Option], name: str) -> tuple[str, Option] | None:
     if wanted in flags:
         return wanted, flags[wanted]
     for flag, option in flags.items():
-        if wanted in option.aliases:
+        if wanted in (canonical(a) for a in option.aliases):
             return flag, option
     return None
 

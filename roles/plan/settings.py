@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,8 @@ from roles.plan.errors import PlanError, near, shown
 from roles.plan.options import Option, Table, canonical
 from roles.plan.recipe import Engine, Owned, Recipe, Setting
 
+OWN_ENV = ("VLLM_", "SGLANG_", "SGL_", "XINFERENCE_")
+CONFIG_FLAG = "additional-config"
 NAMES = re.compile(r"\$\{([a-z_]+)\}")
 
 
@@ -49,10 +51,15 @@ class Known:
         return self.tables[0].flag(name)
 
     def env(self, name: str) -> Option | None:
+        """Only the engine's own variables: that a plugin no longer reads HCCL_X says nothing about HCCL."""
+        if not name.startswith(OWN_ENV):
+            return None
         return next((t.env[name] for t in self.tables if name in t.env), None)
 
-    def config(self, name: str) -> Option | None:
-        return next((t.config[name] for t in self.tables if name in t.config), None)
+    def strange_config(self, keys: Iterable[str]) -> list[str]:
+        """Keys of additional-config that no release that was read knows, with their near misses."""
+        known = {k for t in self.tables for k in t.config}
+        return [f'"{k}"{near(k, known)}' for k in keys if known and k not in known]
 
 
 @dataclass(frozen=True)
@@ -197,6 +204,8 @@ def _judge_flag(known: Known, engine: Engine, place: str, warnings: list[str]) -
             raise PlanError(f"{where} is {shown(value)}, expected true, false or None: it takes no value")
         if option.kind == "value" and isinstance(value, bool):
             raise PlanError(f"{where} is {value}, expected a value (or None to remove it)")
+        if name == CONFIG_FLAG and isinstance(value, dict):
+            warnings.extend(f"{where} has the key {k}, which no release that was read knows" for k in known.strange_config(value))
         if value is False and not option.negatable:
             raise PlanError(f"{where} is false, expected true or None: {table.engine} has no --no-{name}")
         return True

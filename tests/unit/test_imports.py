@@ -78,3 +78,11 @@ def test_the_top_level_holds_nothing_else() -> None:
     rooms = {"deploy", "inventories", "roles", "files", "tests", "docs", ".ci"}
     for name in {f.partition("/")[0] for f in listed}:
         assert name in allowed | rooms or name.startswith("."), name
+
+
+def test_the_documented_steps_are_the_closed_list() -> None:
+    from roles.plan.steps import DO
+
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1].strip(" `") for line in text.split("| do | meaning |")[1].split("\n\n")[0].splitlines()[2:]]
+    assert rows == list(DO)

@@ -122,3 +122,26 @@ def test_patches_are_for_the_release_they_were_verified_on() -> None:
     later = plan("sglang/mi300x-tp4", image="lmsysorg/sglang:v0.5.10-rocm700-mi30x").replicas[0].nodes[0]
     assert later.setup == []
     assert later.run_argv[-len(later.serve_argv) - 1] == "lmsysorg/sglang:v0.5.10-rocm700-mi30x"
+
+
+def test_variables_of_hccl_are_never_judged_by_what_the_plugin_reads() -> None:
+    assert library().table("vllm-ascend", "test").env["HCCL_INTRA_PCIE_ENABLE"].gone
+    assert node("vllm-ascend/a2-dual", version="0.30.0rc2")[1]["HCCL_INTRA_PCIE_ENABLE"] == "1"
+    assert not any("HCCL" in w for w in plan(env={"HCCL_INTRA_PCIE_ENABLE": 0}, version="0.30.0rc2").warnings)
+
+
+def test_flashcomm_can_be_set_where_the_release_reads_it_again() -> None:
+    made = plan(env={"VLLM_ASCEND_ENABLE_FLASHCOMM1": 1}, version="0.30.0rc2")
+    assert made.replicas[0].nodes[0].env["VLLM_ASCEND_ENABLE_FLASHCOMM1"] == "1"
+    assert not any("FLASHCOMM1" in w for w in made.warnings)
+
+
+def test_a_short_option_is_known_by_its_long_name() -> None:
+    argv, _ = node("vllm/nvidia-tp4", flags={"tp": 2})
+    assert argv[argv.index("--tensor-parallel-size") + 1] == "2"
+
+
+def test_a_strange_key_of_additional_config_warns_with_a_near_miss() -> None:
+    (warning,) = plan(flags={"additional-config": {"enable_cpu_bindings": True}}).warnings
+    assert 'did you mean "enable_cpu_binding"' in warning
+    assert not plan(flags={"additional-config": {"enable_cpu_binding": False}}).warnings
