@@ -1,0 +1,58 @@
+"""The node image: Debian from mmdebstrap, then the lab's own few files on top; both cached by what they are made of."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from pathlib import Path
+
+from tests.lab.place import HERE, Place, Step, docker, sh
+
+SUITE = "bookworm"
+DROPPED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
+
+
+def node_image(place: Place) -> str:
+    """The image's name; made when its parts changed."""
+    packages = (HERE / "node" / "packages.txt").read_text().split()
+    base = f"bringup-lab-base:{_digest(SUITE, *packages, *DROPPED)}"
+    parts = sorted(p for folder in (HERE / "node", HERE / "sim") for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    image = f"bringup-lab-node:{_digest(base, *(p.name + p.read_text(encoding='utf-8') for p in parts))}"
+    if not _have(place, base):
+        _make_base(place, base, packages)
+    if not _have(place, image):
+        _make_node(place, image, base)
+    return image
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
+def _have(place: Place, image: str) -> bool:
+    return bool(docker(place, "image", "ls", "-q", image).strip())
+
+
+def _make_base(place: Place, image: str, packages: list[str]) -> None:
+    tar = place.cache / f"{image.replace(':', '-')}.tar"
+    if not tar.exists():
+        part = tar.with_suffix(".part")
+        with Step(f"Debian {SUITE} with {len(packages)} packages (about a minute, 500 MB)"):
+            sh(
+                "mmdebstrap", "--variant=minbase", "--format=tar", f"--include={','.join(packages)}",
+                "--aptopt=APT::Install-Recommends \"false\"", *(f"--dpkgopt=path-exclude={d}" for d in DROPPED), SUITE, part,
+            )  # fmt: skip
+        part.rename(tar)
+    with Step("importing it"):
+        docker(place, "import", tar, image)
+
+
+def _make_node(place: Place, image: str, base: str) -> None:
+    with tempfile.TemporaryDirectory() as folder, Step("building the node image"):
+        context = Path(folder) / "context"
+        shutil.copytree(HERE / "node", context)
+        (context / "sim").mkdir()
+        if (HERE / "sim").is_dir():
+            shutil.copytree(HERE / "sim", context / "sim", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        docker(place, "build", "-q", "--network=none", "--build-arg", f"BASE={base}", "-t", image, context)

@@ -1,0 +1,54 @@
+"""What the lab needs from the machine: packages, root, free address ranges."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+from tests.lab.place import LabError, Place, Step, sh
+
+PACKAGES = {
+    "dockerd": "docker.io",
+    "docker": "docker.io",
+    "docker-registry": "docker-registry",
+    "mmdebstrap": "mmdebstrap",
+    "ip": "iproute2",
+    "iptables": "iptables",
+    "nsenter": "util-linux",
+    "ssh-keygen": "openssh-client",
+}
+
+
+def prepare(place: Place, yes: bool) -> None:
+    """Everything that can be missing is said or installed before anything is made."""
+    if os.geteuid() != 0:
+        raise LabError("the lab makes network namespaces and containers, so it needs root; run it with sudo")
+    missing = sorted({package for command, package in PACKAGES.items() if not shutil.which(command)})
+    if missing:
+        _install(missing, yes)
+    _check_ranges(place)
+    free = shutil.disk_usage(place.root if place.root.exists() else "/").free >> 30
+    if free < 6:
+        raise LabError(f"{place.root} has {free} GiB free, expected at least 6; set BRINGUP_LAB to a folder on a larger disk")
+
+
+def _install(packages: list[str], yes: bool) -> None:
+    if not shutil.which("apt-get"):
+        raise LabError(f"{', '.join(packages)} is missing and this machine has no apt-get; install it and run again")
+    if not yes:
+        raise LabError(f"{', '.join(packages)} is missing; run again with YES=1 to let the lab install it with apt-get")
+    with Step(f"installing {', '.join(packages)}"):
+        sh("apt-get", "update", "-qq")
+        fresh = "docker.io" in packages
+        sh("env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", "apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages)
+        if fresh and shutil.which("systemctl") and os.path.isdir("/run/systemd/system"):
+            sh("systemctl", "disable", "--now", "docker.service", "docker.socket", check=False)  # the lab runs its own
+
+
+def _check_ranges(place: Place) -> None:
+    """An address range that something else has would send our packets there."""
+    for range_ in (place.cluster, place.management, place.uplink):
+        route = sh("ip", "route", "get", f"{range_}.9", check=False)
+        device = route.partition(" dev ")[2].partition(" ")[0]
+        if " via " not in route and device and not device.startswith("brlab"):
+            raise LabError(f"{range_}.0 is already reached by {device}; the lab needs it for itself: free it, or change tests/lab/place.py")
