@@ -5,7 +5,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help env test test-long lint format lock golden clean
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+LAB := $(SUDO) env BRINGUP_LAB=$(or $(BRINGUP_LAB),/var/lib/bringup-lab) $(BIN)/python -m tests.lab
+NODES ?= 2
+FAMILY ?= a2
+
+.PHONY: help env test test-long lint format lock golden clean lab-up lab-down lab-purge lab-status lab-shell lab-set
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -21,6 +26,24 @@ test: env lint  ## everything once: what CI runs
 
 test-long: env lint  ## full counts and long soaks
 	$(BIN)/python -m pytest
+
+lab-up: env  ## start the lab: NODES=2 FAMILY=a2|a3|nvidia|rocm, LIGHT=1 for sshd only, YES=1 to install what is missing
+	$(LAB) up --nodes $(NODES) --family $(FAMILY) $(if $(LIGHT),--light) $(if $(YES),--yes)
+
+lab-down:  ## stop the lab and remove all of it but its caches
+	$(LAB) down
+
+lab-purge:  ## lab-down, and remove its images and caches too
+	$(LAB) purge
+
+lab-status:  ## what runs
+	$(LAB) status
+
+lab-shell:  ## a shell on a node: NODE=n0
+	$(LAB) shell $(NODE)
+
+lab-set:  ## change a node's simulated accelerators: make lab-set NODE=n1 SET="link.3=DOWN health.2=Alarm"
+	$(LAB) set $(NODE) $(SET)
 
 lint: env  ## ruff and mypy --strict
 	$(BIN)/ruff format --check .

@@ -18,6 +18,7 @@ NETWORKS = {"cluster": "enp67s0f0np", "management": "enp1s0f"}
 
 def up(place: Place) -> None:
     """Namespace, daemon, networks and registry; what runs already is left as it is."""
+    _refuse_another(place)
     for folder in (place.run, place.keys, place.cache, place.root / "registry"):
         folder.mkdir(parents=True, exist_ok=True)
     _namespace(place)
@@ -34,7 +35,8 @@ def down(place: Place) -> None:
         sh("umount", "-l", mount, check=False)
     if place.namespace in sh("ip", "netns", "list"):
         sh("ip", "netns", "delete", place.namespace, check=False)
-    sh("ip", "link", "delete", UP, check=False)
+    if sh("cat", f"/sys/class/net/{UP}/ifalias", check=False).strip() == str(place.root):
+        sh("ip", "link", "delete", UP, check=False)
     shutil.rmtree(place.run, ignore_errors=True)
 
 
@@ -49,19 +51,31 @@ def running(place: Place, name: str = "dockerd") -> int | None:
 
 
 def _namespace(place: Place) -> None:
-    if place.namespace in sh("ip", "netns", "list"):
-        return
+    """The namespace and the one link to it; each part is made only where it is missing."""
     ns, net = place.namespace, place.uplink
-    sh("ip", "link", "delete", UP, check=False)
-    sh("ip", "netns", "add", ns)
-    sh("ip", "link", "add", UP, "type", "veth", "peer", "name", DOWN, "netns", ns)
-    sh("ip", "addr", "add", f"{net}.1/30", "dev", UP)
+    if ns not in sh("ip", "netns", "list"):
+        sh("ip", "netns", "add", ns)
+        sh("ip", "-n", ns, "link", "set", "lo", "up")
+    if not Path(f"/sys/class/net/{UP}").exists():
+        sh("ip", "link", "add", UP, "type", "veth", "peer", "name", DOWN, "netns", ns)
+        sh("ip", "link", "set", UP, "alias", place.root)
+    sh("ip", "addr", "replace", f"{net}.1/30", "dev", UP)
     sh("ip", "link", "set", UP, "up")
-    sh("ip", "-n", ns, "addr", "add", f"{net}.2/30", "dev", DOWN)
+    sh("ip", "-n", ns, "addr", "replace", f"{net}.2/30", "dev", DOWN)
     sh("ip", "-n", ns, "link", "set", DOWN, "up")
-    sh("ip", "-n", ns, "link", "set", "lo", "up")
     for range_ in (place.cluster, place.management):  # and no default route: the lab has no way out
         sh("ip", "route", "replace", f"{range_}.0/23", "via", f"{net}.2")
+
+
+def _refuse_another(place: Place) -> None:
+    """One lab a machine: a second would take the first one's addresses."""
+    owner = sh("cat", f"/sys/class/net/{UP}/ifalias", check=False).strip()
+    if not Path(f"/sys/class/net/{UP}").exists() or owner == str(place.root):
+        return
+    if owner and not running(Place(Path(owner))):
+        sh("ip", "link", "delete", UP)  # left over from a lab that is gone
+        return
+    raise LabError(f"another lab runs from {owner or 'somewhere'}; the two would take each other's addresses: make lab-down there first")
 
 
 def _dockerd(place: Place) -> None:

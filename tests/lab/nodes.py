@@ -114,8 +114,8 @@ def _start(place: Place, image: str, node: Node, nodes: list[Node], have: dict[s
         "--network", "cluster", "--ip", place.address(node.number), "--add-host", f"registry.lab:{place.cluster}.1", *peers,
         "--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp:exec", "-v", f"{place.node_folder(node.name)}:/lab",
         "--env", f"LAB_FAMILY={node.family}", "--env", f"LAB_INIT={'sshd' if node.light else 'systemd'}",
-        "--label", f"bringup.lab={node.number}", "--label", f"bringup.lab.family={node.family}", "--label", f"bringup.lab.light={node.light}",
-        *_shared(place), image,
+        "--label", f"bringup.lab={node.number}", "--label", f"bringup.lab.family={node.family}",
+        "--label", f"bringup.lab.light={node.light}", *_shared(place), image,
     )  # fmt: skip
     docker(place, "network", "connect", "--ip", place.ssh_address(node.number), "management", node.name)
     docker(place, "start", node.name)

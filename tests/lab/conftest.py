@@ -1,0 +1,72 @@
+"""The lab for tests: brought up when it is down, and taken down again by whoever brought it up."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from tests.lab import __main__ as cli
+from tests.lab import daemon, nodes
+from tests.lab.place import LabError, Place, in_node, sh
+
+SYSCTL_MOVES = ("fs.dentry-state", "fs.file-nr", "fs.inode", "kernel.random", "kernel.pty.nr", "kernel.ns_last_pid", "vm.stat", "fs.aio-nr")
+
+
+@dataclass
+class Machine:
+    """What the machine looked like: sysctls, knobs, firewall, containers, network devices."""
+
+    sysctls: dict[str, str] = field(default_factory=dict)
+    knobs: str = ""
+    firewall: str = ""
+    devices: set[str] = field(default_factory=set)
+    containers: str = ""
+
+    @staticmethod
+    def now() -> Machine:
+        lines = subprocess.run(["sysctl", "-a"], capture_output=True, text=True, check=False).stdout.splitlines()
+        pairs = (line.split(" = ", 1) for line in lines if " = " in line)
+        sysctls = {k: v for k, v in pairs if not k.startswith(SYSCTL_MOVES) and ".brlab-" not in k}
+        knobs = sh(
+            "sh",
+            "-c",
+            "cat /sys/kernel/mm/transparent_hugepage/enabled /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor 2>/dev/null || :",
+        )
+        firewall = sh("sh", "-c", "iptables-save 2>/dev/null | grep -v '^#' || :")
+        return Machine(sysctls, knobs, firewall, set(os.listdir("/sys/class/net")), sh("docker", "ps", "-a", "-q", check=False))
+
+
+@dataclass(frozen=True)
+class RunningLab:
+    """The lab as a test uses it."""
+
+    place: Place
+    ours: bool
+    before: Machine
+
+    def ssh(self, node: str, script: str, user: str = "root") -> str:
+        return nodes.ssh(self.place, nodes.named(self.place, node), script, user)
+
+    def exec(self, node: str, script: str) -> str:
+        return in_node(self.place, node, script)
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[RunningLab]:
+    place = Place()
+    if os.geteuid() != 0:
+        pytest.skip("the lab needs root")
+    before = Machine.now()
+    ours = daemon.running(place) is None
+    try:
+        code = cli.main(["up", "--yes"])
+    except LabError as e:  # pragma: no cover - main says it
+        pytest.skip(f"the lab cannot run here: {e}")
+    assert code == 0, "lab-up failed; its sentence stands above"
+    yield RunningLab(place, ours, before)
+    if ours and daemon.running(place):
+        cli.main(["down"])
