@@ -42,8 +42,8 @@ lab-status:  ## what runs
 lab-shell:  ## a shell on a node: NODE=n0
 	$(LAB) shell $(NODE)
 
-lab-set:  ## change a node's simulated accelerators: make lab-set NODE=n1 SET="link.3=DOWN health.2=Alarm"
-	$(LAB) set $(NODE) $(SET)
+lab-set:  ## change a node's simulated accelerators: make lab-set NODE=n1 link.3=DOWN health.2=Alarm
+	$(LAB) set $(NODE) $(filter-out NODE=% BRINGUP_LAB=%,$(MAKEOVERRIDES))
 
 lint: env  ## ruff and mypy --strict
 	$(BIN)/ruff format --check .
