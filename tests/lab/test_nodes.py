@@ -67,12 +67,15 @@ def test_a_sudo_user_becomes_root_and_password_login_is_off(lab: RunningLab) -> 
 
 def test_tuning_is_really_written_and_never_reaches_the_machine(lab: RunningLab) -> None:
     machine = sh("sysctl", "-n", "vm.swappiness", "kernel.numa_balancing", check=False)
+    knobs = (
+        "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor /sys/kernel/mm/transparent_hugepage/enabled "
+        "/sys/kernel/debug/sched/migration_cost_ns"
+    )
     script = (
         "sysctl -q -w vm.swappiness=1 kernel.numa_balancing=0 kernel.sched_migration_cost_ns=50000 fs.file-max=123456;"
         "echo performance | tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor >/dev/null;"
         "echo never > /sys/kernel/mm/transparent_hugepage/enabled; echo 60000 > /sys/kernel/debug/sched/migration_cost_ns;"
-        "sysctl -n vm.swappiness kernel.numa_balancing kernel.sched_migration_cost_ns fs.file-max;"
-        "cat /sys/devices/system/cpu/cpu0/cpufreq/scaling_governor /sys/kernel/mm/transparent_hugepage/enabled /sys/kernel/debug/sched/migration_cost_ns"
+        f"sysctl -n vm.swappiness kernel.numa_balancing kernel.sched_migration_cost_ns fs.file-max; cat {knobs}"
     )
     assert lab.ssh("n0", script).split() == ["1", "0", "50000", "123456", "performance", "never", "60000"]
     assert sh("sysctl", "-n", "vm.swappiness", "kernel.numa_balancing", check=False) == machine
