@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.lab.place import HERE, Place, Step, docker, sh
 
 SUITE = "bookworm"
+LATEST = "bringup-lab-node:latest"  # what the Vagrantfile names
 DROPPED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
 
 
@@ -17,13 +18,18 @@ def node_image(place: Place) -> str:
     """The image's name; made when its parts changed."""
     packages = (HERE / "node" / "packages.txt").read_text().split()
     base = f"bringup-lab-base:{_digest(SUITE, *packages, *DROPPED)}"
-    parts = sorted(p for folder in (HERE / "node", HERE / "sim") for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    parts = sorted(p for folder in (HERE / "node", HERE / "sim") for p in folder.rglob("*") if p.is_file() and not _passed_over(p))
     image = f"bringup-lab-node:{_digest(base, *(p.name + p.read_text(encoding='utf-8') for p in parts))}"
     if not _have(place, base):
         _make_base(place, base, packages)
     if not _have(place, image):
         _make_node(place, image, base)
     return image
+
+
+def _passed_over(path: Path) -> bool:
+    """Caches that tools leave beside the code."""
+    return any(part == "__pycache__" or part.startswith(".") for part in path.relative_to(HERE).parts)
 
 
 def _digest(*parts: str) -> str:
@@ -54,5 +60,5 @@ def _make_node(place: Place, image: str, base: str) -> None:
         shutil.copytree(HERE / "node", context)
         (context / "sim").mkdir()
         if (HERE / "sim").is_dir():
-            shutil.copytree(HERE / "sim", context / "sim", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-        docker(place, "build", "-q", "--network=none", "--build-arg", f"BASE={base}", "-t", image, context)
+            shutil.copytree(HERE / "sim", context / "sim", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+        docker(place, "build", "-q", "--network=none", "--build-arg", f"BASE={base}", "-t", image, "-t", LATEST, context)
