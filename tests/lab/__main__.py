@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import fcntl
 import os
-import shlex
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.lab import daemon, image, machine, nodes
-from tests.lab.place import FAMILIES, LabError, Place, Step, in_node, say
+from tests.lab.place import FAMILIES, LabError, Place, Step, say
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -118,10 +118,10 @@ def _shell(place: Place, args: argparse.Namespace) -> None:
     os.execvp("ssh", words)
 
 
-def _set(place: Place, args: argparse.Namespace) -> None:
+def _set(place: Place, args: argparse.Namespace) -> int:
     node = nodes.named(place, args.node)
-    verb = "set" if args.settings else "show"
-    print(in_node(place, node.name, shlex.join(["python3", "/opt/lab/sim/main.py", verb, *args.settings])), end="")
+    words = ["python3", "/opt/lab/sim/main.py", "set" if args.settings else "show", *args.settings]
+    return subprocess.run(["docker", "-H", place.socket, "exec", node.name, *words], check=False).returncode
 
 
 if __name__ == "__main__":

@@ -13,7 +13,17 @@ from tests.lab import __main__ as cli
 from tests.lab import daemon, nodes
 from tests.lab.place import LabError, Place, in_node, sh
 
-SYSCTL_MOVES = ("fs.dentry-state", "fs.file-nr", "fs.inode", "kernel.random", "kernel.pty.nr", "kernel.ns_last_pid", "vm.stat", "fs.aio-nr")
+SYSCTL_MOVES = (
+    "fs.dentry-state",
+    "fs.file-nr",
+    "fs.inode",
+    "kernel.random",
+    "kernel.pty.nr",
+    "kernel.ns_last_pid",
+    "vm.stat",
+    "fs.aio-nr",
+    "fs.quota.",
+)
 
 
 @dataclass
