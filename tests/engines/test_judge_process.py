@@ -1,0 +1,139 @@
+"""The judge process survives noise, is ended when it hangs, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from . import environment
+from . import judge as judge_module
+from .judge import Judge, JudgeError
+
+ADAPTER = """
+import os, subprocess, sys, time
+
+class Engine:
+    version = "1"
+
+    def __init__(self, models):
+        os.write(1, b"noise from C\\n")
+
+    def options(self):
+        return ["--b", "--a"]
+
+    def check(self, argv, level, headless):
+        print("noise from Python")
+        word = argv[0]
+        if word == "hang":
+            time.sleep(600)
+        if word == "die":
+            os._exit(3)
+        if word == "exit":
+            sys.exit("two\\nlines")
+        if word == "setenv":
+            os.environ["LEFT"] = "behind"
+        if word == "helper":
+            return {"pid": subprocess.Popen(["sleep", "600"]).pid}
+        return {"left": os.environ.get("LEFT"), "vllm": os.environ.get("VLLM_PORT")}
+"""
+
+
+@pytest.fixture
+def judge(tmp_path, monkeypatch):
+    (tmp_path / "double.py").write_text(ADAPTER)
+    monkeypatch.setenv("BRINGUP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("VLLM_PORT", "1")
+    monkeypatch.setattr(judge_module, "JUDGES", tmp_path)
+    monkeypatch.setattr(environment, "python_of", lambda *_: Path(sys.executable))
+    (tmp_path / "cache").mkdir()
+    with Judge("double", "1", check_seconds=1) as judge:
+        yield judge
+
+
+def ended(pid: int) -> bool:
+    for _ in range(100):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        if "Z" in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:1]:
+            return True  # ended, and its new parent has not looked yet
+        time.sleep(0.02)
+    return False
+
+
+def test_noise_on_stdout_does_not_break_the_protocol(judge):
+    assert judge.check(["fine"]).ok
+    assert judge.options() == {"--a", "--b"}
+
+
+def test_a_refusal_is_one_line_and_the_judge_goes_on(judge):
+    assert judge.check(["exit"]).error == "SystemExit: two lines"
+    assert judge.check(["fine"]).ok
+
+
+def test_one_verdict_does_not_colour_the_next(judge):
+    assert judge.check(["setenv"]).ok
+    assert judge.check(["fine"]).config["left"] is None
+
+
+def test_the_users_own_engine_settings_do_not_reach_the_judge(judge):
+    assert judge.check(["fine"]).config["vllm"] is None
+
+
+def test_a_judge_that_hangs_is_ended_and_named(judge):
+    pid = judge._process.pid
+    with pytest.raises(JudgeError, match="double-1 judge was silent for 1 s on hang"):
+        judge.check(["hang"])
+    assert ended(pid)
+
+
+def test_a_judge_that_dies_is_named(judge):
+    with pytest.raises(JudgeError, match="double-1 judge ended on die"):
+        judge.check(["die"])
+    with pytest.raises(JudgeError, match="is not running"):
+        judge.check(["fine"])
+
+
+def test_helpers_of_the_engine_end_with_the_judge(judge):
+    helper, server = judge.check(["helper"]).config["pid"], judge._process.pid
+    judge.__exit__(None, None, None)
+    assert ended(helper)
+    assert ended(server)
+
+
+def test_an_adapter_that_cannot_start_says_why(judge, tmp_path):
+    (tmp_path / "broken.py").write_text("import no_such_engine")
+    with pytest.raises(JudgeError, match="No module named 'no_such_engine'"), Judge("broken", "1"):
+        pass
+
+
+def test_an_interrupted_build_is_not_taken_for_a_finished_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("BRINGUP_CACHE", str(tmp_path))
+    monkeypatch.setattr(environment, "_failures", {})
+    monkeypatch.setattr(environment, "_create", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        environment.python_of(environment.TOOLS, lambda _: None)
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+def test_a_full_disk_is_a_reason_not_to_build(tmp_path, monkeypatch):
+    monkeypatch.setenv("BRINGUP_CACHE", str(tmp_path))
+    monkeypatch.setattr(environment, "_failures", {})
+    monkeypatch.setattr(environment, "NEEDED_GB", 10**9)
+    with pytest.raises(environment.Unavailable, match="GB free, the engines want"):
+        environment.python_of(environment.TOOLS, lambda _: None)
+
+
+def test_no_python_311_is_a_reason_not_to_build(tmp_path, monkeypatch):
+    monkeypatch.setenv("BRINGUP_CACHE", str(tmp_path))
+    monkeypatch.setattr(environment, "_failures", {})
+    monkeypatch.setattr(environment, "_python311", environment._python311.__wrapped__)
+    monkeypatch.setattr(environment.sys, "version_info", (3, 10, 0))
+    monkeypatch.setattr(environment.shutil, "which", lambda _: None)
+    with pytest.raises(environment.Unavailable, match=r"no python3\.11 here"):
+        environment.python_of(environment.TOOLS, lambda _: None)
