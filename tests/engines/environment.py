@@ -134,8 +134,11 @@ def _build(name: str, say: Say) -> None:
 
 def _create(name: str, python: str, building: Path) -> None:
     if name == TOOLS:  # the only one with a pip of its own, which then serves them all
-        _run(name, [python, "-m", "venv", str(building)])
-        return
+        try:
+            return _run(name, [python, "-m", "venv", str(building)])
+        except Unavailable:
+            hint = "on Debian: apt-get install python3.11-venv"
+            raise Unavailable(f"`{python} -m venv` makes no environment; {hint}") from None
     _run(name, [str(_folder(TOOLS) / "bin" / "uv"), "venv", "-q", "-p", python, str(building)])
     for shared in ENVIRONMENTS[name]:
         # Relative to site-packages, so that a cache folder can be moved.
@@ -190,8 +193,8 @@ def _run(name: str, command: list[str]) -> None:
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines() or ["nothing was said"]
         errors = [line for line in said if line.startswith("ERROR")] or said
-        step = " ".join(Path(word).name for word in command[1:5])
-        raise Unavailable(f"{name} could not be built ({step}): {errors[-1]}")
+        tried = f" (tried {PYTORCH_INDEX} too)" if PYTORCH_INDEX in command else ""
+        raise Unavailable(f"{name} could not be built{tried}: {errors[-1].strip()}")
 
 
 def _environment() -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -106,6 +107,24 @@ def test_helpers_of_the_engine_end_with_the_judge(judge):
     assert ended(server)
 
 
+def test_the_judge_ends_with_a_client_that_was_killed(judge, tmp_path):
+    client = f"""
+import pathlib, sys, time
+from {judge_module.__package__} import environment, judge
+judge.JUDGES = pathlib.Path({str(tmp_path)!r})
+environment.python_of = lambda *_: pathlib.Path(sys.executable)
+opened = judge.Judge("double", "1").__enter__()
+print(opened._process.pid, flush=True)
+time.sleep(600)
+"""
+    root = Path(judge_module.__file__).parents[judge_module.__name__.count(".")]
+    command = [sys.executable, "-c", client]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as killed:
+        server = int(killed.stdout.readline())
+        killed.kill()
+    assert ended(server)
+
+
 def test_an_adapter_that_cannot_start_says_why(judge, tmp_path):
     (tmp_path / "broken.py").write_text("import no_such_engine")
     with pytest.raises(JudgeError, match="No module named 'no_such_engine'"), Judge("broken", "1"):
@@ -119,6 +138,19 @@ def test_an_interrupted_build_is_not_taken_for_a_finished_one(tmp_path, monkeypa
     with pytest.raises(KeyboardInterrupt):
         environment.python_of(environment.TOOLS, lambda _: None)
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+def test_torch_comes_from_pytorchs_own_index_where_pip_knows_no_other_source(monkeypatch):
+    ran = []
+
+    def run(name, command):
+        ran.append(command)
+        if len(ran) == 1:
+            raise environment.Unavailable("no matching distribution")
+
+    monkeypatch.setattr(environment, "_run", run)
+    environment._install(environment.TORCH, Path("building"))
+    assert [environment.PYTORCH_INDEX in command for command in ran] == [False, True]
 
 
 def test_a_full_disk_is_a_reason_not_to_build(tmp_path, monkeypatch):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any, Literal
 
 import pytest
 
-from tests.engines import environment
 from tests.engines.judge import Judge
 from tests.unit.sources import plan, recipes
 
@@ -17,23 +16,7 @@ NOT_ON_CPU = ("ascend", "context parallel", "context_parallel", "eagle3")
 """What the CPU build refuses in a configuration though its parser knows the flag: the Ascend plugin brings it."""
 
 
-@pytest.fixture(scope="module")
-def judges() -> Iterator[dict[str, Judge]]:
-    """One process per engine and release, started when first asked for."""
-    opened: dict[str, Judge] = {}
-    yield opened
-    for judge in opened.values():
-        judge.__exit__(None, None, None)
-
-
-def ask(judges: dict[str, Judge], engine: str, version: str) -> Judge:
-    key = f"{engine} {version}"
-    if key not in judges:
-        try:
-            judges[key] = Judge(engine, version).__enter__()
-        except environment.Unavailable as e:
-            pytest.skip(f"{key}: {e}")
-    return judges[key]
+JudgeOf = Callable[[str, str], Judge]
 
 
 def accepted(judge: Judge, argv: list[str], level: Level, headless: bool = False) -> dict[str, Any]:
@@ -60,11 +43,11 @@ COMMANDS = [*((r, {}) for r in VLLM), *VARIANTS]
     [(v, r, d) for v in ("0.18.0", "0.32.0") for r, d in COMMANDS],
     ids=lambda v: v if isinstance(v, str) else "+".join(v),
 )
-def test_vllm_accepts_every_command(judges: dict[str, Judge], version: str, recipe: str, data: dict[str, Any]) -> None:
+def test_vllm_accepts_every_command(judge_of: JudgeOf, version: str, recipe: str, data: dict[str, Any]) -> None:
     """Down to the engine's configuration, but for what only the Ascend plugin knows: that is parsed."""
-    judge = ask(judges, "vllm", version)
-    image = {} if recipe.startswith("vllm-ascend/") else {"image": f"registry.local/vllm:v{version}"}
-    made = plan(recipe, **({"version": version} if not image else image), **data)
+    judge = judge_of("vllm", version)
+    which = {"version": version} if recipe.startswith("vllm-ascend/") else {"image": f"registry.local/vllm:v{version}"}
+    made = plan(recipe, **which, **data)
     for node in made.replicas[0].nodes:
         headless = "--headless" in node.serve_argv
         accepted(judge, node.serve_argv, "parse", headless)
@@ -75,8 +58,8 @@ def test_vllm_accepts_every_command(judges: dict[str, Judge], version: str, reci
 
 
 @pytest.mark.parametrize("version", ["0.18.0", "0.32.0"])
-def test_the_pair_is_one_engine_with_one_front_end(judges: dict[str, Judge], version: str) -> None:
-    judge = ask(judges, "vllm", version)
+def test_the_pair_is_one_engine_with_one_front_end(judge_of: JudgeOf, version: str) -> None:
+    judge = judge_of("vllm", version)
     first, second = (n.serve_argv for n in plan(version=version).replicas[0].nodes)
     config = accepted(judge, first, "config")
     assert (config["tp"], config["dp"], config["ep"]) == (8, 2, True)
@@ -89,8 +72,8 @@ SGLANG = [r for r in recipes() if r.startswith("sglang/")]
 
 @pytest.mark.parametrize("version", ["0.5.7", "0.5.23"])
 @pytest.mark.parametrize("recipe", SGLANG)
-def test_sglang_accepts_every_command(judges: dict[str, Judge], version: str, recipe: str) -> None:
-    judge = ask(judges, "sglang", version)
+def test_sglang_accepts_every_command(judge_of: JudgeOf, version: str, recipe: str) -> None:
+    judge = judge_of("sglang", version)
     made = plan(recipe, image=f"registry.local/sglang:v{version}")
     accepted(judge, made.replicas[0].nodes[0].serve_argv, "parse")
 
@@ -99,21 +82,21 @@ XINFERENCE = [r for r in recipes() if r.startswith("xinference/")]
 
 
 @pytest.mark.parametrize("recipe", XINFERENCE)
-def test_xinference_accepts_both_steps(judges: dict[str, Judge], recipe: str) -> None:
-    judge = ask(judges, "xinference", "4.1.0")
+def test_xinference_accepts_both_steps(judge_of: JudgeOf, recipe: str) -> None:
+    judge = judge_of("xinference", "4.1.0")
     node = plan(recipe).replicas[0].nodes[0]
     for argv in (node.serve_argv, node.after_ready_argv):
         accepted(judge, [argv[0].rsplit("/", 1)[-1], *argv[1:]], "parse")
 
 
 @pytest.mark.parametrize(("engine", "version"), [("vllm", "0.18.0"), ("vllm", "0.32.0"), ("sglang", "0.5.23")])
-def test_the_option_table_is_the_parsers_own(judges: dict[str, Judge], engine: str, version: str) -> None:
+def test_the_option_table_is_the_parsers_own(judge_of: JudgeOf, engine: str, version: str) -> None:
     """Every option the parser knows is in the table at that release, and the other way round."""
     from packaging.version import Version
 
     from roles.plan.library import library
 
-    known = {o.removeprefix("--") for o in ask(judges, engine, version).options() if o.startswith("--") and not o.startswith("--no-")}
+    known = {o.removeprefix("--") for o in judge_of(engine, version).options() if o.startswith("--") and not o.startswith("--no-")}
     table = library().table(engine, "test")
     release = Version(version)
     listed = {n for n, o in table.flags.items() if o.present(release) and not n.startswith("-")}
