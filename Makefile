@@ -10,7 +10,7 @@ LAB := $(SUDO) env BRINGUP_LAB=$(or $(BRINGUP_LAB),/var/lib/bringup-lab) $(BIN)/
 NODES ?= 2
 FAMILY ?= a2
 
-.PHONY: help env test test-long lint format lock golden clean lab-up lab-down lab-purge lab-status lab-shell lab-set
+.PHONY: help env demo test test-long lint format lock golden clean lab-up lab-down lab-purge lab-status lab-shell lab-set
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -20,6 +20,9 @@ env: $(VENV)/.ready  ## the environment: .venv, exactly as locked
 $(VENV)/.ready: requirements.lock pyproject.toml .ci/environment
 	PYTHON=$(PYTHON) sh .ci/environment $(VENV)
 	@touch $@
+
+demo: env  ## a real engine over two nodes on this machine, from nothing to an answer: YES=1 to install what is missing
+	$(SUDO) env BRINGUP_LAB=$(or $(BRINGUP_LAB),/var/lib/bringup-lab) $(BIN)/python -m tests.lab.demo $(if $(YES),--yes)
 
 test: env lint  ## everything once: what CI runs
 	$(BIN)/python -m pytest -m "not long"

@@ -136,7 +136,8 @@ def _kept(
         if since and known.release < Version(since):
             left_out.append(f"{dash}{name}: not before {since}, the image has {known.release}")
         elif gone and known.release >= Version(gone):
-            left_out.append(f"{dash}{name}: no longer read from {gone} on, the image has {known.release}")
+            reason = "not set" if s.gone else "no longer read"
+            left_out.append(f"{dash}{name}: {reason} from {gone} on, the image has {known.release}")
         else:
             kept.append(Chosen(name, s.value, s.on, s.why, s.source))
     return kept

@@ -26,13 +26,16 @@ def judge_of(request: pytest.FixtureRequest) -> Iterator[Callable[[str, str], Ju
         if wish == "off":
             pytest.skip("BRINGUP_ENGINES=off")
         if (engine, version) not in opened:
+            why_not = ""
             try:
                 opened[engine, version] = stack.enter_context(Judge(engine, version, say=say))
             except Unavailable as reason:
-                if wish == "required":
-                    pytest.fail(f"BRINGUP_ENGINES=required, but {reason}", pytrace=False)
-                say(f"engines: {engine}-{version}: skipped: {reason}")
-                pytest.skip(str(reason))
+                why_not = str(reason)
+            if why_not and wish == "required":
+                pytest.fail(f"BRINGUP_ENGINES=required, but {why_not}", pytrace=False)
+            if why_not:
+                say(f"engines: {engine}-{version}: skipped: {why_not}")
+                pytest.skip(why_not)
         return opened[engine, version]
 
     with contextlib.ExitStack() as stack:
@@ -45,7 +48,7 @@ def _aloud(request: pytest.FixtureRequest) -> Say:
 
     def say(line: str) -> None:
         with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
-            print(f"\n{line}", end="", flush=True)
+            print(f"\n{line}", flush=True)
 
     return say
 

@@ -80,11 +80,7 @@ class Judge:
             )
         assert self._process.stdout
         threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True).start()
-        try:
-            self._receive(self._start_seconds, "its first word")
-        except BaseException:
-            self._end()
-            raise
+        self._receive(self._start_seconds, "its first word")
         return self
 
     def __exit__(
@@ -113,21 +109,24 @@ class Judge:
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
-        try:
-            return self._receive(self._check_seconds, what)
-        except BaseException:
-            self._end()  # a late answer must not be taken for the next one
-            raise
+        return self._receive(self._check_seconds, what)
 
     def _receive(self, seconds: float, what: str) -> dict[str, Any]:
         try:
             line = self._answers.get(timeout=seconds)
-        except queue.Empty:
+        except BaseException as error:
+            self._end()  # a late answer must not be taken for the next one
+            if not isinstance(error, queue.Empty):
+                raise
             reason = f"the {self._name} judge was silent for {seconds:.0f} s on {what}"
             raise JudgeError(f"{reason}; {self._last_words()}") from None
         if not line:
+            self._end()
             raise JudgeError(f"the {self._name} judge ended on {what}; {self._last_words()}")
         answer: dict[str, Any] = json.loads(line)
+        if "died" in answer:  # the check did, the judge goes on
+            reason = f"{self._name}: the check ended its process ({answer['died']})"
+            raise JudgeError(f"{reason} on {what}; {self._last_words()}")
         return answer
 
     def _read(self, stdout: IO[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ ADAPTER = """
 import os, subprocess, sys, time
 
 class Engine:
-    version = "1"
+    version, left = "1", None
 
     def __init__(self, models):
         os.write(1, b"noise from C\\n")
@@ -35,11 +36,14 @@ class Engine:
             os._exit(3)
         if word == "exit":
             sys.exit("two\\nlines")
-        if word == "setenv":
-            os.environ["LEFT"] = "behind"
+        if word == "leave":
+            os.environ["LEFT"] = Engine.left = "behind"
         if word == "helper":
             return {"pid": subprocess.Popen(["sleep", "600"]).pid}
-        return {"left": os.environ.get("LEFT"), "vllm": os.environ.get("VLLM_PORT")}
+        if word == "import":
+            import colorsys
+        late = "colorsys" in sys.modules
+        return {"left": self.left, "env": dict(os.environ), "late": late}
 """
 
 
@@ -56,13 +60,13 @@ def judge(tmp_path, monkeypatch):
 
 
 def ended(pid: int) -> bool:
-    for _ in range(100):
+    for _ in range(150):
         try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
             return True
-        if "Z" in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:1]:
-            return True  # ended, and its new parent has not looked yet
+        if state == "Z":  # ended, and its new parent has not looked yet
+            return True
         time.sleep(0.02)
     return False
 
@@ -78,12 +82,20 @@ def test_a_refusal_is_one_line_and_the_judge_goes_on(judge):
 
 
 def test_one_verdict_does_not_colour_the_next(judge):
-    assert judge.check(["setenv"]).ok
-    assert judge.check(["fine"]).config["left"] is None
+    assert judge.check(["leave"]).config["left"] == "behind"
+    after = judge.check(["fine"]).config
+    assert after["left"] is None
+    assert "LEFT" not in after["env"]
+
+
+def test_what_one_check_imported_the_next_one_has(judge):
+    assert judge.check(["fine"]).config["late"] is False
+    assert judge.check(["import"]).ok
+    assert judge.check(["fine"]).config["late"] is True
 
 
 def test_the_users_own_engine_settings_do_not_reach_the_judge(judge):
-    assert judge.check(["fine"]).config["vllm"] is None
+    assert "VLLM_PORT" not in judge.check(["fine"]).config["env"]
 
 
 def test_a_judge_that_hangs_is_ended_and_named(judge):
@@ -93,10 +105,17 @@ def test_a_judge_that_hangs_is_ended_and_named(judge):
     assert ended(pid)
 
 
-def test_a_judge_that_dies_is_named(judge):
-    with pytest.raises(JudgeError, match="double-1 judge ended on die"):
+def test_a_check_that_dies_is_named_and_the_judge_goes_on(judge):
+    with pytest.raises(JudgeError, match=r"double-1: the check ended its process \(3\) on die"):
         judge.check(["die"])
-    with pytest.raises(JudgeError, match="is not running"):
+    assert judge.check(["fine"]).ok
+
+
+def test_a_judge_that_died_is_named(judge):
+    os.kill(judge._process.pid, signal.SIGKILL)
+    with pytest.raises(JudgeError, match="double-1 judge ended on fine"):
+        judge.check(["fine"])
+    with pytest.raises(JudgeError, match="double-1 judge is not running"):
         judge.check(["fine"])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 
 from tests.lab.place import LabError, Place, Step, sh
 
@@ -35,7 +36,9 @@ def prepare(place: Place, yes: bool) -> None:
 def _install(packages: list[str], yes: bool) -> None:
     if not shutil.which("apt-get"):
         raise LabError(f"{', '.join(packages)} is missing and this machine has no apt-get; install it and run again")
-    if not yes:
+    if not yes and not (
+        sys.stdin.isatty() and input(f"lab: {', '.join(packages)} is missing. Install with apt-get? [y/N] ").lower() == "y"
+    ):
         raise LabError(f"{', '.join(packages)} is missing; run again with YES=1 to let the lab install it with apt-get")
     with Step(f"installing {', '.join(packages)}"):
         sh("apt-get", "update", "-qq")

@@ -54,7 +54,11 @@ def test_every_recipe_makes_a_plan_of_the_contracts_shape(recipe: str) -> None:
 
 @pytest.mark.parametrize("name", INVENTORIES)
 def test_every_sample_inventory_makes_a_plan_without_a_warning(name: str) -> None:
-    assert make(read_inventory(ROOT / "inventories" / name)).warnings == ()
+    warnings = make(read_inventory(ROOT / "inventories" / name)).warnings
+    if name == "vagrant.py":  # its machines make new host keys every time
+        assert [w.partition("host keys of")[1] for w in warnings] == ["host keys of"]
+    else:
+        assert warnings == ()
 
 
 def test_the_first_rank_never_gets_a_start_rank_and_the_second_is_headless() -> None:

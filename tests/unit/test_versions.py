@@ -74,7 +74,8 @@ def test_balance_scheduling_only_where_it_exists() -> None:
 
 
 def test_what_a_release_no_longer_reads_is_said_when_the_plan_is_explained() -> None:
-    assert any("VLLM_ASCEND_ENABLE_FLASHCOMM1: no longer read" in x for x in plan(version="0.27.1rc1").left_out)
+    assert any("VLLM_ASCEND_ENABLE_FLASHCOMM1: not set from 0.27.1rc1 on" in x for x in plan(version="0.27.1rc1").left_out)
+    assert any("VLLM_ASCEND_BALANCE_SCHEDULING: no longer read from" in x for x in plan("vllm-ascend/a3", version="0.27.1rc1").left_out)
 
 
 def test_a_variable_of_the_inventory_that_the_release_dropped_warns_and_stays() -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import importlib
 import importlib.util
 import json
 import os
 import queue
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -13,6 +17,7 @@ from types import ModuleType
 from typing import Any, TextIO
 
 LONGEST_ERROR = 700
+PR_SET_PDEATHSIG = 1
 
 
 def main(adapter_path: str, models: str) -> None:
@@ -22,7 +27,14 @@ def main(adapter_path: str, models: str) -> None:
     engine = _load(adapter_path).Engine(Path(models))
     _answer(answers, {"ready": True, "version": engine.version})
     while True:
-        _answer(answers, _handle(engine, json.loads(requests.get())))
+        request = json.loads(requests.get())
+        if request.get("op") == "options":
+            _answer(answers, {"options": sorted(engine.options())})
+            continue
+        verdict = _in_a_child(engine, request)
+        imported = verdict.pop("imported", [])
+        _answer(answers, verdict)
+        _import(imported)
 
 
 def _private_stdout() -> TextIO:
@@ -51,23 +63,44 @@ def _load(path: str) -> ModuleType:
 
 
 def _answer(answers: TextIO, message: dict[str, Any]) -> None:
-    answers.write(json.dumps(message, default=str) + "\n")
+    answers.write(json.dumps(message) + "\n")
     answers.flush()
 
 
-def _handle(engine: Any, request: dict[str, Any]) -> dict[str, Any]:
-    if request.get("op") == "options":
-        return {"ok": True, "options": sorted(engine.options())}
-    environment = dict(os.environ)
+def _in_a_child(engine: Any, request: dict[str, Any]) -> dict[str, Any]:
+    """An engine writes into its own defaults while it checks: no verdict may see another's."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            known = set(sys.modules)
+            verdict = _verdict(engine, request)
+            verdict["imported"] = [name for name in sys.modules if name not in known]
+            with os.fdopen(writing, "w", encoding="utf-8") as answer:
+                json.dump(verdict, answer, default=str)
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, encoding="utf-8") as answer:
+        text = answer.read()
+    _, status = os.waitpid(child, 0)
+    return json.loads(text) if text else {"died": os.waitstatus_to_exitcode(status)}
+
+
+def _verdict(engine: Any, request: dict[str, Any]) -> dict[str, Any]:
     try:
-        config = engine.check(request["argv"], request["level"], request.get("headless", False))
+        config = engine.check(request["argv"], request["level"], request["headless"])
         return {"ok": True, "error": "", "config": config}
     except (Exception, SystemExit) as refusal:
         return {"ok": False, "error": one_line(refusal), "config": {}}
-    finally:
-        # An engine that writes to its environment must not colour the next verdict.
-        os.environ.clear()
-        os.environ.update(environment)
+
+
+def _import(names: list[str]) -> None:
+    """What one check had to import, the next one finds."""
+    for name in names:
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
 
 
 def one_line(refusal: BaseException) -> str:
