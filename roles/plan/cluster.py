@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,7 +97,7 @@ def cluster_keys(source: Source, changes: Mapping[str, Any], where: str = "--set
     try:
         return ClusterKeys.model_validate(data)
     except ValidationError as e:
-        raise PlanError(*_placed(e, ClusterKeys, place, where, own)) from None
+        raise PlanError(*(blamed(s, place, where, own) for s in sentences(e, ClusterKeys, place))) from None
 
 
 def _unknown(data: Mapping[str, Any], place: str) -> Iterator[str]:
@@ -113,13 +113,11 @@ def _unknown(data: Mapping[str, Any], place: str) -> Iterator[str]:
             yield f'{place}: "{shown(key)[1:-1]}" is not a key{near(key, (*CLUSTER, "nic"))}; expected one of: {", ".join(CLUSTER)}'
 
 
-def _placed(error: ValidationError, model: type[ClusterKeys], place: str, where: str, own: Mapping[str, Any]) -> list[str]:
+def blamed(sentence: str, place: str, where: str, changes: Iterable[str]) -> str:
     """Blame the command line for the fields it set, the file for the others."""
-    changed = {k.partition(".")[0] for k in own}
-    return [
-        f"{where}{s.removeprefix(place)}" if any(s.startswith((f'{place}: "{c}"', f'{place}: "{c}.')) for c in changed) else s
-        for s in sentences(error, model, place)
-    ]
+    keys = {k.partition(".")[0] for k in changes}
+    set_there = any(sentence.startswith((f'{place}: "{k}"', f'{place}: "{k}.')) for k in keys)
+    return f"{where}{sentence.removeprefix(place)}" if set_there else sentence
 
 
 def host_keys(source: Source) -> Iterator[tuple[str, HostKeys, str]]:

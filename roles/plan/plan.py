@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from roles.plan import proof
-from roles.plan.cluster import Replica, cluster_keys, form
+from roles.plan.cluster import Replica, blamed, cluster_keys, form
+from roles.plan.errors import PlanError
 from roles.plan.library import Library, library
 from roles.plan.node import NodePlan, node_names, node_plan
 from roles.plan.resolve import Resolved, resolve
@@ -67,8 +68,12 @@ def make(source: Source, changes: Mapping[str, Any] | None = None, lib: Library 
     """The plan of an inventory, with a command line's changes; PlanError says all that is wrong with it."""
     lib = lib or library()
     keys = cluster_keys(source, changes or {}, where)
-    recipe = lib.recipe(keys.recipe, f'{source.file}: {source.cluster}: "recipe"')
-    r = resolve(form(source, keys, recipe), keys, recipe, lib)
+    place = f"{source.file}: {source.cluster}"
+    try:
+        recipe = lib.recipe(keys.recipe, f'{place}: "recipe"')
+        r = resolve(form(source, keys, recipe), keys, recipe, lib)
+    except PlanError as e:
+        raise PlanError(*(blamed(p, place, where, changes or {}) for p in e.problems)) from None
     replicas = tuple(_replica(r, member) for member in r.cluster.replicas)
     head = {
         "cluster": r.cluster.name,

@@ -99,25 +99,30 @@ def _facts(keys: ClusterKeys, model: Model, runtime: str, size: int, recipe: Rec
 
 
 def _ports(recipe: Recipe, keys: ClusterKeys, place: str) -> dict[str, Any]:
-    numbers: dict[str, int] = {str(k): v for k, v in recipe.ports.items()}
-    numbers |= {k: v for k, v in keys.ports.model_dump().items() if v is not None}
-    strange = [k for k in numbers if k not in recipe.ports]
+    own = {k: v for k, v in keys.ports.model_dump().items() if v is not None}
     collect(
-        f'{place}: "ports.{k}" is {numbers[k]}, but recipe {keys.recipe} has no such port; expected {", ".join(recipe.ports)}'
-        for k in strange
+        f'{place}: "ports.{k}" is {v}, but recipe {keys.recipe} has no such port; expected {", ".join(recipe.ports)}'
+        for k, v in own.items()
+        if k not in recipe.ports
     )
-    result: dict[str, Any] = {}
+    numbers = {str(k): own.get(k, v) for k, v in recipe.ports.items()}
     taken = {SSH_PORT: "ssh"}
-    for name, port in numbers.items():
-        span = range(port, port + (HCCL_PORTS if name == "hccl" else 1))
+    spans: dict[str, range] = {}
+    for name in sorted(numbers, key=lambda k: k in own):  # the inventory's last: a clash is its to mend
+        span = range(numbers[name], numbers[name] + (HCCL_PORTS if name == "hccl" else 1))
         clash = next((p for p in span if p in taken), None)
         if clash is not None:
+            other = f"{taken[clash]} ({_shown(spans.get(taken[clash], range(clash, clash + 1)))})"
             raise PlanError(
-                f'{place}: "ports.{name}" is {port}, which collides with {taken[clash]} on the same node; expected another port'
+                f'{place}: "ports.{name}" is {numbers[name]}, which collides with {other} on the same node; expected another port'
             )
         taken.update(dict.fromkeys(span, name))
-        result[name] = f"{span[0]}-{span[-1]}" if name == "hccl" else port
-    return result
+        spans[name] = span
+    return {name: _shown(spans[name]) if name == "hccl" else port for name, port in numbers.items()}
+
+
+def _shown(span: range) -> str:
+    return f"{span[0]}-{span[-1]}" if len(span) > 1 else str(span[0])
 
 
 def _first(ports: str | None) -> int | None:

@@ -162,8 +162,10 @@ def test_only_032_looks_at_the_name_of_the_reasoning_parser_before_it_starts(vll
     assert vllm_018.check(words(f"{A3} --reasoning-parser nope")).ok
 
 
-def test_a_refusal_leaves_no_trace_in_the_next_verdict(each_vllm):
+def test_no_verdict_sees_the_one_before(each_vllm):
+    """vLLM keeps the name of the reasoning parser in a default that all its configurations share."""
     before = each_vllm.check(words(A2_RANK0))
+    each_vllm.check(words(f"{A3} --reasoning-parser nope"))
     assert not each_vllm.check(words(A3 + ASCEND)).ok
     assert each_vllm.check(words(A2_RANK0)) == before
 

@@ -102,6 +102,7 @@ def test_group_data_in_the_working_folder_is_refused(
 )
 def test_a_bad_setting_of_the_command_line_is_named(setting: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = refused(write(tmp_path, bad.GOOD), capsys, "--set", setting)
+    assert line.startswith("--set"), "the command line is to blame, not the file"
     assert words in line
 
 
