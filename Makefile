@@ -10,7 +10,7 @@ LAB := $(SUDO) env BRINGUP_LAB=$(or $(BRINGUP_LAB),/var/lib/bringup-lab) $(BIN)/
 NODES ?= 2
 FAMILY ?= a2
 
-.PHONY: help env demo test test-long lint format lock golden clean lab-up lab-down lab-purge lab-status lab-shell lab-set
+.PHONY: help env demo engines test test-long lint format lock golden clean lab-up lab-down lab-purge lab-status lab-shell lab-set
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -24,11 +24,14 @@ $(VENV)/.ready: requirements.lock pyproject.toml .ci/environment
 demo: env  ## a real engine over two nodes on this machine, from nothing to an answer: YES=1 to install what is missing
 	$(SUDO) env BRINGUP_LAB=$(or $(BRINGUP_LAB),/var/lib/bringup-lab) $(BIN)/python -m tests.lab.demo $(if $(YES),--yes)
 
-test: env lint  ## everything once: what CI runs
-	$(BIN)/python -m pytest -m "not long"
+engines: env  ## the engines' own parsers, installed once into ~/.cache/bringup (3 GB); says why where they cannot be had
+	$(BIN)/python -m tests.engines.environment
 
-test-long: env lint  ## full counts and long soaks
-	$(BIN)/python -m pytest
+test: env lint engines  ## everything once: what CI runs
+	$(BIN)/python -m pytest -rs -m "not long"
+
+test-long: env lint engines  ## full counts and long soaks
+	$(BIN)/python -m pytest -rs
 
 lab-up: env  ## start the lab: NODES=2 FAMILY=a2|a3|nvidia|rocm, LIGHT=1 for sshd only, YES=1 to install what is missing
 	$(LAB) up --nodes $(NODES) --family $(FAMILY) $(if $(LIGHT),--light) $(if $(YES),--yes)
