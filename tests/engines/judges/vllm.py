@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import copy
 import importlib
 import io
 import os
@@ -50,8 +49,7 @@ class Engine:
     def check(self, argv: list[str], level: str, headless: bool) -> dict[str, Any]:
         if argv[:2] != ["vllm", "serve"]:
             raise Refused(f"not a `vllm serve` command: {' '.join(argv[:2])}")
-        # A copy: the parser's defaults are shared objects, and the engine writes into them.
-        args = copy.deepcopy(self._parse(argv[1:]))
+        args = self._parse(argv[1:])
         args.headless = args.headless or headless
         self._command.validate(args)
         self._point_to_local_models(args)
