@@ -1,0 +1,123 @@
+"""python -m tests.lab.engine.build: the engine's image in the lab's registry, and the checkpoints it serves; all made once."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.lab import daemon
+from tests.lab.engine import checkpoints
+from tests.lab.engine.wheels import pins, wheels
+from tests.lab.image import SUITE, _digest, _have, _make_base
+from tests.lab.place import LabError, Place, Step, docker, say
+
+HERE = Path(__file__).resolve().parent
+NAME = "bringup/vllm-cpu:v0.32.0"
+REFERENCE = f"registry.lab:5000/{NAME}"  # as nodes call it
+BASE, ENVIRONMENT, ENGINE = "bringup-lab-engine-base", "bringup-lab-engine-env", "bringup-lab-engine"
+INSTALLING = "bringup-lab-engine-installing"
+
+
+def build(place: Place) -> str:
+    """The image's reference in the nodes; what exists already is neither built nor pushed again."""
+    with _alone(place):
+        base = f"{BASE}:{_digest(SUITE, _text('packages.txt'))}"
+        environment = f"{ENVIRONMENT}:{_digest(base, _text('install.sh'), *pins())}"
+        plugin = sorted(p for p in (HERE / "plugin").rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+        engine = f"{ENGINE}:{_digest(environment, _text('Dockerfile'), *(p.name + p.read_text(encoding='utf-8') for p in plugin))}"
+        if not _have(place, engine):
+            if not _have(place, environment):
+                if not _have(place, base):
+                    _make_base(place, base, _text("packages.txt").split())
+                _make_environment(place, environment, base)
+            _make_engine(place, engine, environment)
+        _push(place, engine)
+        _drop_older(place, base, environment, engine)
+        models(place)
+    return REFERENCE
+
+
+def models(place: Place) -> Path:
+    """The checkpoints' folder; nodes see it read-only at /opt/lab/shared/models."""
+    folder = place.root / "shared" / "models"
+    stamp = place.cache / "engine" / "checkpoints"
+    digest = _digest(*(Path(f).read_text(encoding="utf-8") for f in checkpoints.FILES))
+    if all((folder / name / "config.json").exists() for name in checkpoints.NAMES) and stamp.exists() and stamp.read_text() == digest:
+        return folder
+    with Step(f"making checkpoints {' and '.join(checkpoints.NAMES)}"):
+        checkpoints.make(folder)
+    stamp.parent.mkdir(parents=True, exist_ok=True)
+    stamp.write_text(digest)
+    return folder
+
+
+@contextmanager
+def _alone(place: Place) -> Iterator[None]:
+    """Two builds at once would take each other's container."""
+    if not daemon.running(place):
+        raise LabError("the lab is down; python -m tests.lab up first, its Docker builds the image")
+    (place.cache / "engine").mkdir(parents=True, exist_ok=True)
+    with (place.cache / "engine" / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _text(name: str) -> str:
+    return (HERE / "image" / name).read_text(encoding="utf-8")
+
+
+def _make_environment(place: Place, image: str, base: str) -> None:
+    """Installed, slimmed and compiled in one container, so that the image has one layer of what is left."""
+    folder = wheels(place)
+    with tempfile.TemporaryDirectory() as work, Step(f"installing {len(pins())} packages, slimming and compiling them (about 90 s)"):
+        (Path(work) / "pins.txt").write_text("\n".join(pins()))
+        shutil.copy(HERE / "image" / "install.sh", work)
+        docker(place, "rm", "-f", INSTALLING, check=False)
+        try:
+            docker(
+                place, "run", "--name", INSTALLING, "--network", "none", "-v", f"{folder}:/wheels:ro", "-v", f"{work}:/build:ro",
+                base, "sh", "/build/install.sh",
+            )  # fmt: skip
+            docker(place, "commit", INSTALLING, image)
+        finally:
+            docker(place, "rm", "-f", INSTALLING, check=False)
+
+
+def _make_engine(place: Place, image: str, environment: str) -> None:
+    with tempfile.TemporaryDirectory() as work, Step("adding the plugin"):
+        shutil.copy(HERE / "image" / "Dockerfile", work)
+        shutil.copytree(HERE / "plugin", Path(work) / "plugin", ignore=shutil.ignore_patterns("__pycache__"))
+        docker(place, "build", "-q", "--network=none", "--build-arg", f"ENVIRONMENT={environment}", "-t", image, work)
+
+
+def _push(place: Place, engine: str) -> None:
+    size = int(docker(place, "image", "inspect", "--format", "{{.Size}}", engine)) // 1_000_000
+    pushed = f"{place.registry}/{NAME}"
+    docker(place, "tag", engine, pushed)
+    with Step(f"pushing {NAME}, {size} MB"):
+        docker(place, "push", "-q", pushed)
+
+
+def _drop_older(place: Place, *kept: str) -> None:
+    for name in (BASE, ENVIRONMENT, ENGINE):
+        for image in docker(place, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", name).split():
+            if image not in kept:
+                docker(place, "image", "rm", image, check=False)
+
+
+def main() -> int:
+    try:
+        say(f"lab: {build(Place())}")
+    except LabError as e:
+        say(f"lab: {e}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
