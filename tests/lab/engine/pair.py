@@ -45,6 +45,17 @@ def up(place: Place, plan: Plan, pair: Pair) -> None:
         _wait(place, pair, node, f"curl -fsS -m 3 -o /dev/null {url}", url, 1800)
 
 
+def healthy(place: Place, plan: Plan, pair: Pair) -> bool:
+    """Whether this very plan runs on both nodes and answers."""
+    wanted = '{{index .Config.Labels "bringup.plan"}} {{.State.Status}}'
+    for node, part in pair:
+        label = nodes.ssh(place, node, f"docker inspect -f '{wanted}' {_name(part)}", check=False)
+        if label.split() != [plan.hash, "running"]:
+            return False
+    url = next(iter(plan.verify["endpoints"].values())) + plan.verify["paths"]["health"]
+    return nodes.ssh(place, pair[0][0], f"curl -fsS -m 5 -o /dev/null {url} && echo yes", check=False).strip() == "yes"
+
+
 def prove(place: Place, plan: Plan, pair: Pair) -> None:
     """The plan's own two requests, one on each rank; then who works, where, and with how much memory."""
     node = pair[0][0]
