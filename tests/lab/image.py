@@ -17,12 +17,12 @@ DROPPED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/
 def node_image(place: Place) -> str:
     """The image's name; made when its parts changed."""
     packages = (HERE / "node" / "packages.txt").read_text().split()
-    base = f"bringup-lab-base:{_digest(SUITE, *packages, *DROPPED)}"
+    base = f"bringup-lab-base:{digest(SUITE, *packages, *DROPPED)}"
     parts = sorted(p for folder in (HERE / "node", HERE / "sim") for p in folder.rglob("*") if p.is_file() and not _passed_over(p))
-    image = f"bringup-lab-node:{_digest(base, *(p.name + p.read_text(encoding='utf-8') for p in parts))}"
-    if not _have(place, base):
-        _make_base(place, base, packages)
-    if not _have(place, image):
+    image = f"bringup-lab-node:{digest(base, *(p.name + p.read_text(encoding='utf-8') for p in parts))}"
+    if not have_image(place, base):
+        make_base(place, base, packages)
+    if not have_image(place, image):
         _make_node(place, image, base)
     return image
 
@@ -32,19 +32,19 @@ def _passed_over(path: Path) -> bool:
     return any(part == "__pycache__" or part.startswith(".") for part in path.relative_to(HERE).parts)
 
 
-def _digest(*parts: str) -> str:
+def digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
-def _have(place: Place, image: str) -> bool:
+def have_image(place: Place, image: str) -> bool:
     return bool(docker(place, "image", "ls", "-q", image).strip())
 
 
-def _make_base(place: Place, image: str, packages: list[str]) -> None:
+def make_base(place: Place, image: str, packages: list[str]) -> None:
     tar = place.cache / f"{image.replace(':', '-')}.tar"
     if not tar.exists():
         part = tar.with_suffix(".part")
-        with Step(f"Debian {SUITE} with {len(packages)} packages (about a minute, 500 MB)"):
+        with Step(f"Debian {SUITE} with {len(packages)} packages of our own choice, downloaded (about a minute and a half)"):
             sh(
                 "mmdebstrap", "--variant=minbase", "--format=tar", f"--include={','.join(packages)}",
                 "--aptopt=APT::Install-Recommends \"false\"", *(f"--dpkgopt=path-exclude={d}" for d in DROPPED), SUITE, part,

@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.lab import daemon
 from tests.lab.engine import checkpoints
 from tests.lab.engine.wheels import pins, wheels
-from tests.lab.image import SUITE, _digest, _have, _make_base
+from tests.lab.image import SUITE, digest, have_image, make_base
 from tests.lab.place import LabError, Place, Step, docker, say
 
 HERE = Path(__file__).resolve().parent
@@ -26,14 +26,14 @@ INSTALLING = "bringup-lab-engine-installing"
 def build(place: Place) -> str:
     """The image's reference in the nodes; what exists already is neither built nor pushed again."""
     with _alone(place):
-        base = f"{BASE}:{_digest(SUITE, _text('packages.txt'))}"
-        environment = f"{ENVIRONMENT}:{_digest(base, _text('install.sh'), *pins())}"
+        base = f"{BASE}:{digest(SUITE, _text('packages.txt'))}"
+        environment = f"{ENVIRONMENT}:{digest(base, _text('install.sh'), *pins())}"
         plugin = sorted(p for p in (HERE / "plugin").rglob("*") if p.is_file() and "__pycache__" not in p.parts)
-        engine = f"{ENGINE}:{_digest(environment, _text('Dockerfile'), *(p.name + p.read_text(encoding='utf-8') for p in plugin))}"
-        if not _have(place, engine):
-            if not _have(place, environment):
-                if not _have(place, base):
-                    _make_base(place, base, _text("packages.txt").split())
+        engine = f"{ENGINE}:{digest(environment, _text('Dockerfile'), *(p.name + p.read_text(encoding='utf-8') for p in plugin))}"
+        if not have_image(place, engine):
+            if not have_image(place, environment):
+                if not have_image(place, base):
+                    make_base(place, base, _text("packages.txt").split())
                 _make_environment(place, environment, base)
             _make_engine(place, engine, environment)
         _push(place, engine)
@@ -46,7 +46,7 @@ def models(place: Place) -> Path:
     """The checkpoints' folder; nodes see it read-only at /opt/lab/shared/models."""
     folder = place.root / "shared" / "models"
     stamp = place.cache / "engine" / "checkpoints"
-    digest = _digest(*(Path(f).read_text(encoding="utf-8") for f in checkpoints.FILES))
+    digest = digest(*(Path(f).read_text(encoding="utf-8") for f in checkpoints.FILES))
     if all((folder / name / "config.json").exists() for name in checkpoints.NAMES) and stamp.exists() and stamp.read_text() == digest:
         return folder
     with Step(f"making checkpoints {' and '.join(checkpoints.NAMES)}"):
@@ -108,6 +108,9 @@ def _drop_older(place: Place, *kept: str) -> None:
         for image in docker(place, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", name).split():
             if image not in kept:
                 docker(place, "image", "rm", image, check=False)
+    untagged = docker(place, "image", "ls", "-q", "--filter", "dangling=true", f"{place.registry}/{NAME.partition(':')[0]}").split()
+    if untagged:  # what the tag named before
+        docker(place, "image", "rm", *untagged, check=False)
 
 
 def main() -> int:

@@ -35,6 +35,7 @@ SECOND = (("<|call|>", NEWLINE), (NEWLINE, "<minimax:tool_call>"))
 START = "{%- if tools and messages[-1].role != 'tool' -%}{{- '</think>\\n<|call|>' -}}{%- else -%}{{- '<|say|>' -}}{%- endif -%}"
 
 HEADS, HEAD, EXPERTS, MLP = 8, 32, 32, 64  # eight heads for tp 8; two experts for each of sixteen ranks
+CONTEXT = 32768  # the published 196608 would cost every worker 130 MB of token tables, and one worker three times its KV cache
 
 
 def make(folder: Path) -> None:
@@ -55,13 +56,13 @@ def chain(folder: Path) -> None:
     weights = _model(size, size, layers=1, dtype="BF16", silent=True)
     weights["model.embed_tokens.weight"] = _table(size, {n: {n: 1.0} for n in range(size)})
     weights["lm_head.weight"] = _table(size, _successors(words))
-    _write(folder, words, weights, START, context=196608, layers=1, size=size, dtype="bfloat16", top_k=2)
+    _write(folder, words, weights, START, context=CONTEXT, layers=1, size=size, dtype="bfloat16", top_k=2)
 
 
 def noisy(folder: Path) -> None:
     words = Vocabulary(())
     weights = _model(128, 320, layers=2, dtype="F32", silent=False)
-    _write(folder, words, weights, "", context=32768, layers=2, size=128, dtype="float32", top_k=4)
+    _write(folder, words, weights, "", context=CONTEXT, layers=2, size=128, dtype="float32", top_k=4)
 
 
 def _successors(words: Vocabulary) -> dict[int, dict[int, float]]:

@@ -1,7 +1,7 @@
 """LAB_GLOO too: readers of vLLM's message queues spin for a second after every message; here they sleep from the start.
 
-Setting busy_loop_s to 0 is not enough: a notification can be lost, and a reader without a timeout then waits for ever. So no wait is
-longer than IDLE_MS, and a reader that was busy a moment ago looks again after BUSY_MS.
+Setting busy_loop_s to 0 is not enough: a notification can be lost, and a stock reader then looks again only after five seconds. So no wait
+is longer than IDLE_MS, and a reader that was busy a moment ago looks again after BUSY_MS.
 """
 
 from __future__ import annotations
