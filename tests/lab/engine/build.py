@@ -46,13 +46,13 @@ def models(place: Place) -> Path:
     """The checkpoints' folder; nodes see it read-only at /opt/lab/shared/models."""
     folder = place.root / "shared" / "models"
     stamp = place.cache / "engine" / "checkpoints"
-    digest = digest(*(Path(f).read_text(encoding="utf-8") for f in checkpoints.FILES))
-    if all((folder / name / "config.json").exists() for name in checkpoints.NAMES) and stamp.exists() and stamp.read_text() == digest:
+    made_of = digest(*(Path(f).read_text(encoding="utf-8") for f in checkpoints.FILES))
+    if all((folder / name / "config.json").exists() for name in checkpoints.NAMES) and stamp.exists() and stamp.read_text() == made_of:
         return folder
     with Step(f"making checkpoints {' and '.join(checkpoints.NAMES)}"):
         checkpoints.make(folder)
     stamp.parent.mkdir(parents=True, exist_ok=True)
-    stamp.write_text(digest)
+    stamp.write_text(made_of)
     return folder
 
 
