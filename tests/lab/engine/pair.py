@@ -49,7 +49,7 @@ def healthy(place: Place, plan: Plan, pair: Pair) -> bool:
     """Whether this very plan runs on both nodes and answers."""
     wanted = '{{index .Config.Labels "bringup.plan"}} {{.State.Status}}'
     for node, part in pair:
-        label = nodes.ssh(place, node, f"docker inspect -f '{wanted}' {_name(part)}", check=False)
+        label = nodes.ssh(place, node, f"docker inspect -f '{wanted}' {container_name(part)}", check=False)
         if label.split() != [plan.hash, "running"]:
             return False
     url = next(iter(plan.verify["endpoints"].values())) + plan.verify["paths"]["health"]
@@ -59,19 +59,19 @@ def healthy(place: Place, plan: Plan, pair: Pair) -> bool:
 def prove(place: Place, plan: Plan, pair: Pair) -> None:
     """The plan's own two requests, one on each rank; then who works, where, and with how much memory."""
     node = pair[0][0]
-    before = _generated(place, plan, node)
+    before = generated(place, plan, node)
     for rank, request in enumerate(plan.verify["requests"]):
         with Step(f"{request['name']} on rank {rank}"):
-            message = _ask(place, plan, node, request, rank)["choices"][0]["message"]
+            message = ask(place, plan, node, request, rank)["choices"][0]["message"]
         print(json.dumps({k: v for k, v in message.items() if v}, ensure_ascii=False))
-    after = _generated(place, plan, node)
+    after = generated(place, plan, node)
     print("tokens generated:", {engine: count - before.get(engine, 0) for engine, count in after.items()})
     if any(after[engine] <= before.get(engine, 0) for engine in after) or len(after) != plan.verify["ranks"]:
         raise LabError(f"vllm:generation_tokens_total went from {before} to {after}, expected every rank's to grow")
     for member, part in pair:
-        pids = f"$(docker top {_name(part)} -eo pid | tail -n +2)"
+        pids = f"$(docker top {container_name(part)} -eo pid | tail -n +2)"
         memory = f"for p in {pids}; do cat /proc/$p/smaps_rollup; done 2>/dev/null | awk '/^Pss:/ {{s += $2}} END {{print s}}'"
-        workers = nodes.ssh(place, member, f"docker top {_name(part)} -eo pid,args | grep -c VLLM::Worker").strip()
+        workers = nodes.ssh(place, member, f"docker top {container_name(part)} -eo pid,args | grep -c VLLM::Worker").strip()
         held = nodes.ssh(place, member, "ls -l /proc/[0-9]*/fd 2>/dev/null | grep -o '/dev/davinci[0-9]*$' | sort -u | wc -l").strip()
         gib = int(nodes.ssh(place, member, memory)) / (1 << 20)
         print(f"{member.name}: {workers} workers hold {held} cards, {gib:.1f} GiB")
@@ -81,7 +81,7 @@ def down(place: Place, pair: Pair) -> None:
     """These two containers and no others; rank 1 first, so that rank 0 does not see it vanish."""
     for node, part in reversed(pair):
         with Step(f"stopping rank {part.rank}"):
-            nodes.ssh(place, node, f"docker stop -t 60 {_name(part)}; docker rm -f {_name(part)}", check=False)
+            nodes.ssh(place, node, f"docker stop -t 60 {container_name(part)}; docker rm -f {container_name(part)}", check=False)
 
 
 def _run(place: Place, node: nodes.Node, part: NodePlan) -> None:
@@ -92,16 +92,16 @@ def _run(place: Place, node: nodes.Node, part: NodePlan) -> None:
 def _wait(place: Place, started: Pair, node: nodes.Node, script: str, what: str, seconds: float) -> None:
     def there() -> bool:
         for member, part in started:
-            state = nodes.ssh(place, member, f"docker inspect -f '{{{{.State.Status}}}}' {_name(part)}").strip()
+            state = nodes.ssh(place, member, f"docker inspect -f '{{{{.State.Status}}}}' {container_name(part)}").strip()
             if state != "running":
-                last = nodes.ssh(place, member, f"docker logs --tail 3 {_name(part)} 2>&1")
+                last = nodes.ssh(place, member, f"docker logs --tail 3 {container_name(part)} 2>&1")
                 raise LabError(f"rank {part.rank} on {member.name} is {state}; it said: {last.strip()}")
         return nodes.ssh(place, node, f"({script}) 2>/dev/null && echo yes", check=False).strip() == "yes"
 
     until(there, what, seconds, 1)
 
 
-def _ask(place: Place, plan: Plan, node: nodes.Node, request: Mapping[str, Any], rank: int) -> dict[str, Any]:
+def ask(place: Place, plan: Plan, node: nodes.Node, request: Mapping[str, Any], rank: int) -> dict[str, Any]:
     words = ["curl", "-sS", "-m", "300", "-H", "Content-Type: application/json", "-H", f"{plan.verify['rank_header']}: {rank}"]
     words += ["-d", json.dumps(request["body"]), next(iter(plan.verify["endpoints"].values())) + request["path"]]
     answer: dict[str, Any] = json.loads(nodes.ssh(place, node, shlex.join(words)))
@@ -110,7 +110,7 @@ def _ask(place: Place, plan: Plan, node: nodes.Node, request: Mapping[str, Any],
     return answer
 
 
-def _generated(place: Place, plan: Plan, node: nodes.Node) -> dict[str, float]:
+def generated(place: Place, plan: Plan, node: nodes.Node) -> dict[str, float]:
     """Tokens that each engine has generated, by its label."""
     url = next(iter(plan.verify["endpoints"].values())) + plan.verify["paths"]["metrics"]
     lines = nodes.ssh(place, node, f"curl -fsS {url}").splitlines()
@@ -123,7 +123,7 @@ def _folders(part: NodePlan) -> str:
     return " ".join(m.split(":")[0] for m in part.mounts if m.startswith(STATE))
 
 
-def _name(part: NodePlan) -> str:
+def container_name(part: NodePlan) -> str:
     return part.run_argv[part.run_argv.index("--name") + 1]
 
 
