@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -12,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.lab import __main__ as cli
-from tests.lab import daemon, nodes
+from tests.lab import daemon, image, nodes
 from tests.lab.conftest import Machine, RunningLab
+from tests.lab.place import docker
 
 pytestmark = pytest.mark.lab
 ROOT = Path(__file__).parents[2]
@@ -48,8 +50,6 @@ def test_a_second_lab_is_refused(lab: RunningLab, tmp_path: Path) -> None:
 
 def test_two_ups_at_once_do_not_meet(lab: RunningLab) -> None:
     with (lab.place.root / "lock").open("w") as lock:
-        import fcntl
-
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = cli_process("up")
         _, err = done.communicate(timeout=60)
@@ -73,9 +73,19 @@ def test_an_interrupted_up_is_mended_by_the_next(lab: RunningLab) -> None:
     assert cli.main(["up", "--nodes", str(number + 2)]) == 0
     assert set(nodes.states(lab.place).values()) == {"running"}
     extra = [f"n{i}" for i in range(number, number + 2)]
-    from tests.lab.place import docker
-
     docker(lab.place, "rm", "-f", "-v", *extra)
+
+
+@pytest.mark.long
+def test_sixty_four_light_nodes_answer_ssh(lab: RunningLab) -> None:
+    kept = nodes.described(lab.place)
+    light = [nodes.Node(100 + i, "a2", True) for i in range(64)]
+    try:
+        nodes.up(lab.place, image.node_image(lab.place), [*kept, *light])
+        assert {nodes.ssh(lab.place, n, "hostname").strip() for n in light} == {n.name for n in light}
+    finally:
+        docker(lab.place, "rm", "-f", "-v", *(n.name for n in light), check=False)
+        nodes.up(lab.place, image.node_image(lab.place), kept)
 
 
 def test_the_machine_is_as_it_was(lab: RunningLab) -> None:
