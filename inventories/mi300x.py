@@ -10,6 +10,7 @@ mi300x = (
         # "recipe": "vllm/rocm-mi300x",    # vLLM, dp 8 and expert parallel; its image tag moves
         "model": "MiniMax-M2.1",
         "weights": "/data/models/MiniMax-M2.1",
+        "auth": "off",  # this engine takes its key only on the command line, where everyone would see it
         "ssh_user": "root",
         "ssh_strict_host_key_checking": "yes",
         # "privileges": "least",           # without --privileged

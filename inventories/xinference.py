@@ -11,6 +11,7 @@ xinference = (
         "model": "MiniMax-M2",
         # "weights": "/data/models/MiniMax-M2-AWQ",
         # "env": {"XINFERENCE_MODEL_SRC": "modelscope"},
+        "auth": "off",  # this engine takes its key only on the command line, where everyone would see it
         "ssh_user": "root",
         "ssh_strict_host_key_checking": "yes",
         # every other option: see a2.py

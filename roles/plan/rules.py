@@ -138,5 +138,10 @@ def doubtful(case: Case) -> Iterator[str]:
             "back-to-back cabling has no full mesh, so the MC2 exchange of experts cannot be built (VA#7606); "
             "this plan keeps off it, slower than a switch"
         )
+    if case.keys.auth != "off" and case.engine.auth_env is None:
+        yield (
+            f'"auth" is {case.keys.auth.partition(":")[0]}, but {case.engine.title} reads no key from its environment and on its command line '
+            'everyone would see it: the API is open; set "auth": "off" to say so, and "firewall": True to close it to other machines'
+        )
     if case.keys.topology != "switched" and case.nodes == 1:
         yield f'"topology" is {case.keys.topology}, which has no effect on a replica of one node'

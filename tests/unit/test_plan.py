@@ -266,6 +266,8 @@ def test_loose_host_keys_and_odd_ssh_keys_are_warnings() -> None:
         ("vllm-ascend/a3", {"model": "MiniMax-M2.1"}, "its page does not name it"),
         ("vllm-ascend/a3-long-context", {"version": "0.25.1rc1"}, "withdrawn by its vendor from 0.25.1rc1"),
         ("vllm/rocm-mi300x", {}, "moving tag"),
+        ("sglang/mi300x-tp4", {}, "the API is open"),
+        ("xinference/awq", {"auth": "file:/etc/key"}, "the API is open"),
         ("vllm-ascend/a2-dual", {"image": "registry.local/vllm:mine"}, 'set "version" to be sure'),
         ("vllm-ascend/a2-dual", {"image": "registry.local/vllm:v0.18.0", "version": "0.20.2"}, "says 0.18.0"),
         ("vllm-ascend/a2-dual", {"version": "0.99.0"}, "newer than any release"),

@@ -23,7 +23,7 @@ LINES = {
             "(Worker_DP0_TP3 pid=99) world_size=16 rank=3 local_rank=3 distributed_init_method=tcp://10.0.0.11:29500 backend=hccl",
         ),
         ("weights", "(Worker_DP0_TP0_EP0 pid=95) Loading safetensors checkpoint shards:  64% Completed | 105/163 [09:30<04:59,  5.16s/it]"),
-        ("weights", "Detected fp8 MiniMax-M2 checkpoint on NPU. Disabling fp8 quantization and loading dequantized bf16 weights instead."),
+        ("weights", "(Worker_DP0_TP0_EP0 pid=95) INFO [model_runner_v1.py:2402] Starting to load model /models/MiniMax-M2.5..."),
         ("loaded", "Loading model weights took 28.6301 GB"),
         ("loaded", "Loading weights took 512.33 seconds"),
         ("kv-cache", "Available KV cache memory: 21.52 GiB"),
@@ -75,6 +75,7 @@ def test_a_fatal_line_ends_the_wait(line: str) -> None:
         "No available shared memory broadcast block found in 60 seconds",
         "WARNING: The current HCCL buffer is large",
         "INFO: EngineCore waiting for work.",
+        "Detected fp8 MiniMax-M2 checkpoint on NPU. Disabling fp8 quantization and loading dequantized bf16 weights instead.",
         "Traceback of allocation is disabled",
     ],
 )
