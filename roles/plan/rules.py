@@ -140,8 +140,8 @@ def doubtful(case: Case) -> Iterator[str]:
         )
     if case.keys.auth != "off" and case.engine.auth_env is None:
         yield (
-            f'"auth" is {case.keys.auth.partition(":")[0]}, but {case.engine.title} reads no key from its environment and on its command line '
-            'everyone would see it: the API is open; set "auth": "off" to say so, and "firewall": True to close it to other machines'
+            f'"auth" is {case.keys.auth.partition(":")[0]}, but {case.engine.title} reads no key from its environment and everyone would see '
+            'it on its command line: the API is open; set "auth": "off" to say so, and "firewall": True to close it to other machines'
         )
     if case.keys.topology != "switched" and case.nodes == 1:
         yield f'"topology" is {case.keys.topology}, which has no effect on a replica of one node'
