@@ -139,9 +139,10 @@ def doubtful(case: Case) -> Iterator[str]:
             "this plan keeps off it, slower than a switch"
         )
     if case.keys.auth != "off" and case.engine.auth_env is None:
+        asked = case.keys.auth.partition(":")[0]
         yield (
-            f'"auth" is {case.keys.auth.partition(":")[0]}, but {case.engine.title} reads no key from its environment and everyone would see '
-            'it on its command line: the API is open; set "auth": "off" to say so, and "firewall": True to close it to other machines'
+            f'"auth" is {asked}, but {case.engine.title} reads no key from its environment and everyone would see it on its command line: '
+            'the API is open; set "auth": "off" to say so, and "firewall": True to close it to other machines'
         )
     if case.keys.topology != "switched" and case.nodes == 1:
         yield f'"topology" is {case.keys.topology}, which has no effect on a replica of one node'
