@@ -115,7 +115,10 @@ def _networks(place: Place) -> None:
             "-o", f"com.docker.network.bridge.name=lab-{name[:7]}", "-o", "com.docker.network.bridge.enable_ip_masquerade=false",
             "-o", f"com.docker.network.container_iface_prefix={prefix}", name,
         )  # fmt: skip
-        sh(*inside(place, "iptables", "-I", "DOCKER-USER", "-j", "ACCEPT"))
+    for direction in ("-i", "-o"):  # Docker forwards nothing it does not know, and forgets rules with the namespace
+        rule = ["FORWARD", direction, DOWN, "-j", "ACCEPT"]
+        if subprocess.run(inside(place, "iptables", "-C", *rule), capture_output=True, check=False).returncode:
+            sh(*inside(place, "iptables", "-I", *rule))
 
 
 def _registry(place: Place) -> None:

@@ -105,3 +105,11 @@ def test_down_leaves_nothing_behind(lab: RunningLab) -> None:
     assert str(lab.place.run) not in mounts
     assert lab.place.namespace not in subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
     assert daemon.running(lab.place) is None
+
+
+def test_up_after_down_answers_again(lab: RunningLab) -> None:
+    """Docker restores its networks but not our firewall rules: they must be made at every start."""
+    if not lab.ours:
+        pytest.skip("the lab was up before the tests and stays up")
+    assert cli.main(["up"]) == 0
+    assert lab.ssh("n1", "hostname").strip() == "n1"
