@@ -21,6 +21,8 @@ SYSCTL_MOVES = (
     "kernel.pty.nr",
     "kernel.ns_last_pid",
     "vm.stat",
+    "net.netfilter.nf_conntrack_count",
+    "kernel.hung_task_detect_count",
     "fs.aio-nr",
     "fs.quota.",
 )
