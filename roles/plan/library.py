@@ -55,7 +55,7 @@ class Library:
         data = read_mapping(self.root / folder / f"{name}.yaml", file)
         parents = data.pop("extends", [])
         result: dict[str, Any] = {}
-        for parent in [parents] if isinstance(parents, str) else parents if isinstance(parents, list) else [parents]:
+        for parent in parents if isinstance(parents, list) else [parents]:
             if not isinstance(parent, str) or not NAME.fullmatch(parent) or not (self.root / folder / f"{parent}.yaml").is_file():
                 raise PlanError(f'{file}: "extends" is {shown(parent)}, expected the name of a file in files/{folder}, or a list of them')
             result = merged(result, self._extended(folder, parent, (*below, name)))

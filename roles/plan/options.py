@@ -9,7 +9,6 @@ from packaging.version import InvalidVersion, Version
 from pydantic import Field
 
 from roles.plan.check import Strict
-from roles.plan.errors import near
 
 
 class Option(Strict):
@@ -66,10 +65,6 @@ def _find(flags: dict[str, Option], name: str) -> tuple[str, Option] | None:
 def canonical(name: str) -> str:
     """A flag's name without its dashes in front and with dashes inside."""
     return name.lstrip("-").replace("_", "-")
-
-
-def hint(table: Table, name: str) -> str:
-    return near(canonical(name), table.flags)
 
 
 TAG = re.compile(r"v?(\d+(?:\.\d+)+(?:\.?(?:a|b|rc|post)\d+)*)(?:[-_+].*)?")

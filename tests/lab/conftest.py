@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.lab import __main__ as cli
-from tests.lab import daemon, nodes
+from tests.lab import daemon, machine, nodes
 from tests.lab.place import LabError, Place, in_node, sh
 
 SYSCTL_MOVES = (
@@ -72,13 +72,13 @@ def lab() -> Iterator[RunningLab]:
     place = Place()
     if os.geteuid() != 0:
         pytest.skip("the lab needs root")
+    try:
+        machine.prepare(place, yes=True)  # before the first look: on a bare machine its tools are missing too
+    except LabError as e:
+        pytest.fail(f"the lab cannot run here: {e}", pytrace=False)
     before = Machine.now()
     ours = daemon.running(place) is None
-    try:
-        code = cli.main(["up", "--yes"])
-    except LabError as e:  # pragma: no cover - main says it
-        pytest.skip(f"the lab cannot run here: {e}")
-    assert code == 0, "lab-up failed; its sentence stands above"
+    assert cli.main(["up", "--yes"]) == 0, "lab-up failed; its sentence stands above"
     yield RunningLab(place, ours, before)
     if ours and daemon.running(place):
         cli.main(["down"])

@@ -14,6 +14,7 @@ PACKAGES = {
     "docker-registry": "docker-registry",
     "mmdebstrap": "mmdebstrap",
     "ip": "iproute2",
+    "sysctl": "procps",
     "iptables": "iptables",
     "nsenter": "util-linux",
     "ssh-keygen": "openssh-client",
