@@ -95,6 +95,25 @@ class TimeoutKeys(Strict):
     ready: int | None = Field(None, ge=1, le=86400, description="everything loaded and serving")
     stall: int | None = Field(None, ge=1, le=86400, description="silence that counts as a stall")
     stop: int | None = Field(None, ge=1, le=3600, description="from TERM to KILL")
+    answer: int | None = Field(None, ge=1, le=3600, description="one request of the proof")
+
+
+def _url(text: str) -> str:
+    if "@" in text or not re.fullmatch(r"https?://[A-Za-z0-9.\[\]:-]+(/[\w./-]*)?", text):
+        raise ValueError("a URL such as http://10.0.0.1:3128, without user or password")
+    return text.rstrip("/")
+
+
+Url = Annotated[str, AfterValidator(_url)]
+Registry = Annotated[str, _matches(re.compile(r"[A-Za-z0-9.-]+(:\d+)?"), "a registry such as registry.local:5000")]
+
+
+class DockerKeys(Strict):
+    """Settings of the nodes' Docker daemon, merged into what its file says already."""
+
+    mirrors: list[Url] = Field([], description="registry mirrors of Docker Hub")
+    insecure: list[Registry] = Field([], description="registries without a trusted certificate, for sites without a way out")
+    data_root: Path | None = Field(None, description="where images and containers are kept")
 
 
 class ClusterKeys(Strict):
@@ -120,6 +139,14 @@ class ClusterKeys(Strict):
     version: Annotated[str, _matches(re.compile(r"\d+(\.\d+)+((a|b|rc)\d+)?(\.post\d+)?"), "a version such as 0.18.0")] | None = Field(
         None, description="the engine's version: chooses the recipe's image tag, or says what an own image holds"
     )
+    image_archive: Path | None = Field(
+        None, description="on every node: a file of `docker save` to load the image from, instead of a registry"
+    )
+    docker: DockerKeys = Field(DockerKeys(), description="settings of the nodes' Docker daemon")
+    wheels: Path | None = Field(None, description="on every node: a folder of wheels (uv's too), for the runtime venv without a way out")
+    proxy: Url | None = Field(None, description="HTTP proxy of the nodes, for pulls and downloads; never used between the nodes")
+    hub: Literal["huggingface", "modelscope"] = Field("huggingface", description="where missing weights are downloaded from")
+    hub_endpoint: Url | None = Field(None, description="a mirror of that hub")
     image_os: Literal["ubuntu", "openeuler"] = Field("ubuntu", description="the system inside the image: tag suffix and jemalloc's path")
     arch: Literal["aarch64", "x86_64"] | None = Field(None, description="the nodes' processor; default the hardware's usual one")
     runtime: Literal["docker", "venv"] | None = Field(

@@ -26,6 +26,8 @@ class ReplicaPlan:
     name: str
     nodes: tuple[NodePlan, ...]
     steps: tuple[Step, ...]
+    spec: str = field(default="", repr=False)
+    """What runs on its nodes, as one hash: a replica whose hash did not change is left alone."""
 
     def data(self) -> dict[str, Any]:
         return {"name": self.name, "nodes": [n.data() for n in self.nodes], "steps": list(self.steps)}
@@ -47,6 +49,15 @@ class Plan:
     warnings: tuple[str, ...]
     left_out: tuple[str, ...] = field(default=(), repr=False)
     title: str = field(default="", repr=False)
+    known: Resolved = field(default=None, repr=False, compare=False)  # type: ignore[assignment]
+
+    def node(self, name: str) -> tuple[ReplicaPlan, NodePlan]:
+        """The node of that name, with its replica."""
+        return next((r, n) for r in self.replicas for n in r.nodes if n.name == name)
+
+    @property
+    def nodes(self) -> tuple[NodePlan, ...]:
+        return tuple(n for r in self.replicas for n in r.nodes)
 
     def data(self) -> dict[str, Any]:
         """The plan as its JSON contract says it."""
@@ -92,6 +103,7 @@ def make(source: Source, changes: Mapping[str, Any] | None = None, lib: Library 
         warnings=r.warnings,
         left_out=r.settings.left_out,
         title=recipe.title,
+        known=r,
     )
 
 
@@ -114,7 +126,7 @@ def _replica(r: Resolved, replica: Replica) -> ReplicaPlan:
         served=r.served,
         ranks=r.layout.dp,
     )
-    return _with_label(ReplicaPlan(replica.name, nodes, tuple(steps)), "bringup.spec", spec)
+    return _with_label(ReplicaPlan(replica.name, nodes, tuple(steps), spec), "bringup.spec", spec)
 
 
 def _digest(data: object) -> str:

@@ -20,7 +20,7 @@ def timeouts(engine: Engine, keys: ClusterKeys, model: Model) -> dict[str, int]:
     base = engine.timeouts
     size = UNKNOWN_SIZE_GB if model.size_gb is None else model.size_gb
     ready = math.ceil((base.ready_base + base.ready_per_gb * size) / 600) * 600
-    own = {"listen": base.listen, "join": base.join, "ready": ready, "stall": base.stall, "stop": base.stop}
+    own = {"listen": base.listen, "join": base.join, "ready": ready, "stall": base.stall, "stop": base.stop, "answer": base.answer}
     return own | {k: v for k, v in keys.timeouts.model_dump().items() if v is not None}
 
 
@@ -51,7 +51,7 @@ def verify(
         "rank_header": engine.rank_header,
         "requests": [{"name": n, "path": r.path, "body": {"model": served, **r.body}, "expect": r.expect} for n, r in requests.items()],
         "stages": [{"name": s.name, "on": s.on, "patterns": s.patterns} for s in engine.stages],
-        "fatal": [{"name": n, "pattern": f.pattern, "means": f.means} for n, f in engine.fatal.items()],
+        "fatal": [{"name": n, "pattern": f.pattern, "means": f.means, "wrapper": f.wrapper} for n, f in engine.fatal.items()],
         "timeouts": deadlines,
     }
 

@@ -197,6 +197,7 @@ class Fatal(Strict):
 
     pattern: Regex = Field(description="regular expression of the line")
     means: str = Field(description="what it says, in one clause")
+    wrapper: bool = Field(False, description="it only says that something else failed: the cause stands above it, or on another rank")
 
 
 class Timeouts(Strict):
@@ -208,6 +209,7 @@ class Timeouts(Strict):
     ready_per_gb: float = Field(ge=0, description="seconds per GB of weights on top of it")
     stall: int = Field(ge=1, description="silence, without bytes read or memory growth, that counts as a stall")
     stop: int = Field(ge=1, description="from TERM to KILL")
+    answer: int = Field(120, ge=1, description="one request of the proof; more means hung")
 
 
 class Owned(Strict):
@@ -238,6 +240,17 @@ class Engine(Strict):
     timeouts: Timeouts = Field(description="deadlines")
 
 
+class DriverRule(Strict):
+    """What is known of drivers older than a version; of several that hold, the one with the lowest version speaks."""
+
+    below: str = Field(description="versions below this one; letters such as rc1 are not compared", pattern=r"^\d+(\.\d+)*$")
+    level: Literal["fail", "warn"] = Field(description="fail: it cannot work; warn: something is known to go wrong")
+    engine: str | None = Field(None, description="holds only for this engine; null: for all")
+    since: Version | None = Field(None, description="holds from this engine version on")
+    why: str = Field(description="one line: what goes wrong")
+    source: str = Field(description="where that is known from")
+
+
 class Hardware(Strict):
     """One kind of machine: its accelerators and how a container is given them."""
 
@@ -256,6 +269,9 @@ class Hardware(Strict):
     least: list[str] = Field([], description="docker options that are enough (privileges: least)")
     loaded: Literal["as-is", "fp8-to-bf16"] = Field("as-is", description="what happens to fp8 weights when they are loaded")
     system: Literal["linux", "macos"] = Field("linux", description="operating system")
+    shown_as: Regex | None = Field(None, description="what the vendor's tool calls the accelerator, whole name; null: anything")
+    idle_mb: int | None = Field(None, ge=0, description="memory in MB that an idle accelerator never exceeds")
+    drivers: list[DriverRule] = Field([], description="what is known of old drivers")
 
 
 class Model(Strict):
