@@ -1,0 +1,1 @@
+"""Accelerators: their tools' answers, parsed and judged."""

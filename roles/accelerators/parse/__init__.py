@@ -1,0 +1,1 @@
+"""What vendors' tools print, as data: pure functions that give a value or say which line they do not understand."""

@@ -1,0 +1,132 @@
+"""Look at every node once, judge, and say all of it at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator
+from dataclasses import replace
+
+from pyinfra.api.command import FunctionCommand
+from pyinfra.api.host import Host
+from pyinfra.api.operation import operation
+from pyinfra.api.state import State
+
+from roles.plan.finding import Finding, verdict
+from roles.preflight import table
+from roles.run import change, checks, look
+from roles.run.run import Run
+from roles.run.seen import MARK, Seen
+
+
+def see(run: Run, **options: object) -> None:
+    """One exec per node that was reached; nodes that were not have a finding instead."""
+    run.once("look", lambda: _see(run, options))
+
+
+def _see(run: Run, options: dict[str, object]) -> None:
+    chosen = {"FABRIC": run.options.get("fabric", "rail"), **options}
+    with run.stage("look") as stage:
+        run.seen.update(look.look(run.state, run.hosts.values(), run.plan, run.cancel, **chosen))
+        run.seen.update({name: Seen(name, problem=why) for name, why in run.missing.items() if "--limit" not in why})
+        for name, seen in run.seen.items():
+            text = "".join(f"{MARK}{s.name} {s.code}\n" + "".join(f"{x}\n" for x in s.lines) for s in seen.sections.values())
+            run.folder.node_file(name, "probe").write_text(text, encoding="utf-8")
+        run.findings[:] = judged(run)
+        stage["ok"] = verdict(run.findings) != "blocked"
+
+
+def judged(run: Run) -> list[Finding]:
+    """All findings; their fixes name the inventory at hand."""
+    found = checks.judge(run.plan, run.seen, checks.skipped(run.options.get("skip")))
+    return [replace(f, fix=f.fix.replace("pyinfra INVENTORY deploy/", run.command)) for f in found]
+
+
+def answered(run: Run) -> None:
+    """A node whose probe broke off told nothing; it must not be taken for clean."""
+    run.once("answered", lambda: _answered(run))
+
+
+def _answered(run: Run) -> None:
+    silent = {name: seen.problem for name, seen in run.seen.items() if seen.problem and name in run.hosts}
+    for name, why in silent.items():
+        run.fail(name, "look", why)
+        print(f"{name}: {why}; nothing was changed on any node", file=sys.stderr)
+    if silent:
+        run.close(1)
+        sys.exit(1)
+
+
+def check(run: Run) -> int:
+    """The verb: everything found, as a table and as sentences. 0 unless something blocks."""
+    see(run, PARSE=1)
+    show(run, run.findings, whole=True)
+    return 1 if blocking(run) else 0
+
+
+def blocking(run: Run) -> list[Finding]:
+    return [f for f in run.findings if f.level == "fail"]
+
+
+def show(run: Run, findings: list[Finding], whole: bool) -> None:
+    colour = sys.stdout.isatty()
+    names = [n.name for n in run.plan.nodes if n.name in run.seen]
+    if whole:
+        print(table.table(findings, names, colour))
+        print()
+    for line in table.sentences(findings, colour):
+        print(line)
+    for warning in run.plan.warnings:
+        print(f"plan  {warning}")
+    print(table.last_line(findings, colour))
+    print(f"report: {run.folder.path / 'report.json'}", flush=True)
+
+
+def gate(run: Run) -> None:
+    """Before anything is changed: what blocks ends the run here, all of it said."""
+    run.once("gate", lambda: _gate(run))
+
+
+def _gate(run: Run) -> None:
+    stop = blocking(run)
+    held = [f for f in run.findings if f.check == "node.lock" and f.level == "warn" and not run.options.get("takeover")]
+    if stop or held:
+        show(run, [*stop, *held], whole=False)
+        for f in [*stop, *held]:
+            run.fail(f.node, f"check {f.check}", f.observed, f.fix)
+        run.close(1)
+        sys.exit(1)
+    told = [f for f in run.findings if f.level == "warn"]
+    if told:
+        show(run, told, whole=False)
+
+
+def again(run: Run, **options: object) -> None:
+    """After prepare changed something: look once more, at what could not be seen before it. Nothing of a replica that fails is started."""
+    _again(run=run, options=options, name="Check what was prepared")
+
+
+@operation()
+def _again(run: Run, options: dict[str, object]) -> Generator[FunctionCommand, None, None]:
+    if change.anything(run):
+        yield FunctionCommand(_checked, (run, options), {})
+
+
+def _checked(state: State, host: Host, run: Run, options: dict[str, object]) -> bool:
+    run.once("again", lambda: _see_again(run, options))
+    replica, _ = run.node(host)
+    members = {n.name for n in replica.nodes}
+    mine = [f for f in run.findings if f.level == "fail" and f.node in members]
+    for f in mine:
+        if f.node == host.name:
+            change.refuse(host, f.sentence())
+    return not mine
+
+
+def _see_again(run: Run, options: dict[str, object]) -> None:
+    hosts = [h for h in run.hosts.values() if h in run.state.active_hosts]
+    with run.stage("look again") as stage:
+        run.seen.update(look.look(run.state, hosts, run.plan, run.cancel, FABRIC="off", **options))
+        run.findings[:] = judged(run)
+        for f in blocking(run):
+            run.fail(f.node, f"check {f.check}", f.observed, f.fix)
+        stage["ok"] = not blocking(run)

@@ -1,0 +1,59 @@
+"""The run folder: report.json, events.jsonl, per-node files. A record only; the truth lives on the nodes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Folder:
+    """One invocation's folder, made when something is first written."""
+
+    def __init__(self, cluster: str, verb: str, runs: str | None = None, now: datetime | None = None) -> None:
+        stamp = (now or datetime.now(timezone.utc)).strftime("%Y%m%dT%H%M%SZ")
+        self.parent = Path(runs).expanduser().absolute() / cluster if runs else ROOT / "runs" / cluster
+        self.name = f"{stamp}-{verb}"
+        self._path: Path | None = None
+
+    @property
+    def path(self) -> Path:
+        if self._path is None:
+            self.parent.mkdir(parents=True, exist_ok=True)
+            for n in range(1, 1000):
+                path = self.parent / (self.name if n == 1 else f"{self.name}-{n}")
+                try:
+                    path.mkdir(mode=0o750)
+                except FileExistsError:
+                    continue
+                self._path = path
+                break
+        assert self._path is not None
+        return self._path
+
+    def event(self, kind: str, **facts: Any) -> None:
+        """One line, written at once: what a reader needs when the controller is gone."""
+        line = {"time": now(), "event": kind, **facts}
+        with (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    def node_file(self, node: str, suffix: str) -> Path:
+        """A node's own file; its name is made safe, for @fake/n0 is a name too."""
+        folder = self.path / "nodes"
+        folder.mkdir(exist_ok=True)
+        return folder / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', node)}.{suffix}"
+
+    def report(self, data: dict[str, Any]) -> None:
+        """Whole or not at all."""
+        part = self.path / "report.json.part"
+        part.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        os.replace(part, self.path / "report.json")
+
+
+def now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
