@@ -1,0 +1,1 @@
+"""Docker on every node: there, running, and with the inventory's settings among its own."""

@@ -1,0 +1,1 @@
+"""On request: a replica's nodes are closed to all but SSH, the API and each other."""

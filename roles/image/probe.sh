@@ -1,0 +1,47 @@
+# The image: is it here, is there room for it, can its registries be reached.
+image_room() { # the folder that holds images, or the nearest one that exists
+  image_root=$(timeout 10 docker info --format '{{.DockerRootDir}}{{range .DriverStatus}} {{index . 1}}{{end}}' 2>/dev/null)
+  case $image_root in *io.containerd.snapshotter*) image_root=/var/lib/containerd ;; '') image_root=/var/lib/docker ;; esac
+  image_root=${image_root%% *}
+  [ -z "$DATA_ROOT" ] || image_root=$DATA_ROOT
+  while [ -n "$image_root" ] && [ ! -d "$image_root" ]; do image_root=${image_root%/*}; done
+  timeout 5 df -P -B1 "${image_root:-/}" 2>/dev/null | awk 'NR == 2 { print "size=" $2 "\nfree=" $4 "\non=" $6 }'
+}
+image_registry() { # host and port of a reference: a first part without dot or colon is a name of Docker Hub
+  image_first=
+  case $1 in */*) image_first=${1%%/*} ;; esac
+  case $image_first in *.* | *:* | localhost) ;; *) image_first=registry-1.docker.io ;; esac
+  case $image_first in *:*) echo "${image_first%:*} ${image_first##*:}" ;; *) echo "$image_first 443" ;; esac
+}
+image_reach() { # SECTION HOST PORT
+  image_said=$(timeout 5 bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$2" "$3" 2>&1)
+  printf '%s%s %s\n%s\n' "$mark" "$1" "$?" "$(printf '%s' "$image_said" | tail -n 1)"
+}
+if [ "$RUNTIME" = docker ] && [ -n "$IMAGE" ] && [ "${LOOK:-full}" != light ]; then
+  say image.host 0 "arch=$(uname -m)
+$(image_room)"
+  image_here=1
+  if have docker; then
+    look image.ref 10 docker image inspect --format '{{.Id}} {{.Architecture}} {{.Size}} {{json .RepoDigests}}' "$IMAGE"
+    timeout 10 docker image inspect "$IMAGE" >/dev/null 2>&1 && image_here=0 || image_here=1
+  fi
+  if [ -n "$ARCHIVE" ]; then
+    if [ -r "$ARCHIVE" ] && [ -f "$ARCHIVE" ]; then say image.archive 0 "$(stat -L -c %s "$ARCHIVE")"; else say image.archive 1 ''; fi
+  elif [ "$image_here" != 0 ] && have bash; then
+    image_proxy=$PROXY
+    [ -n "$image_proxy" ] || ! have docker || image_proxy=$(timeout 10 docker info --format '{{.HTTPSProxy}}' 2>/dev/null)
+    image_proxy=${image_proxy#*://}
+    image_proxy=${image_proxy##*@}
+    image_proxy=${image_proxy%%/*}
+    case $image_proxy in
+      '') ;;
+      *:*) image_reach "image.proxy.$image_proxy" "${image_proxy%:*}" "${image_proxy##*:}" & ;;
+      *) image_reach "image.proxy.$image_proxy" "$image_proxy" 80 & ;;
+    esac
+    for image_name in $IMAGE $MIRRORS; do
+      image_at=$(image_registry "$image_name")
+      image_reach "image.reach.${image_name%%@*}" "${image_at% *}" "${image_at#* }" &
+    done
+    wait
+  fi
+fi

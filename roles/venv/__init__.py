@@ -1,0 +1,1 @@
+"""Engines without a container: an environment made by uv."""
