@@ -1,0 +1,38 @@
+"""From bare nodes to a proven endpoint: check, prepare, start in order, prove.
+
+pyinfra INVENTORY deploy/serve.py [-y|--dry] [--data soak=10m] [--data keep=true] [--data takeover=true] [--data forget=NODE]
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from roles.docker import role as docker
+from roles.doctor import role as doctor
+from roles.firewall import role as firewall
+from roles.image import role as image
+from roles.preflight import role as preflight
+from roles.run import start
+from roles.serve import role as serve
+from roles.tuning import role as tuning
+from roles.venv import role as venv
+from roles.verify import role as verify
+from roles.weights import role as weights
+
+run = start.verb("serve")
+
+preflight.see(run)
+serve.whole(run)
+preflight.gate(run)
+verify.pulse(run)
+
+tuning.tune(run)
+docker.engine(run)
+image.pull(run)
+venv.environment(run)
+weights.fetch(run)
+firewall.close(run)
+preflight.again(run)
+
+serve.start(run, prove=verify.prove, on_failure=doctor.verdict)

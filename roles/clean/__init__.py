@@ -1,0 +1,1 @@
+"""Back to clean nodes: ours removed, orphaned engines ended when asked, foreign holders named; then proven."""

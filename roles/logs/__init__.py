@@ -1,0 +1,1 @@
+"""The engines' logs, of all nodes, by time."""

@@ -1,0 +1,1 @@
+"""The engine on its nodes: units, ordered start, logs followed until it serves."""

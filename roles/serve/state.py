@@ -1,0 +1,87 @@
+"""What a replica is doing, from the look at its nodes, and what serve must do about it. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from roles.plan import diff
+from roles.plan.plan import Plan, ReplicaPlan
+from roles.run.seen import Seen
+from roles.run.units import unit
+
+What = Literal["nothing", "follow", "start", "restart"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do with one replica, and why, in words."""
+
+    what: What
+    why: str
+    changes: tuple[str, ...] = ()
+    generation: int = 1
+
+
+def decide(plan: Plan, replica: ReplicaPlan, seen: Mapping[str, Seen], answers: str = "") -> Decision:
+    """`answers` is why a replica that looks well does not answer; empty when it does."""
+    units = [unit(seen[n.name], n.runtime) for n in replica.nodes]
+    following = max(u.generation for u in units) + 1
+    if not any(u.any for u in units):
+        last = next((u.ended for u in units if u.ended), "")
+        return Decision("start", f"is not running{f' ({last})' if last else ''}", (), following)
+    changed = [u for u in units if u.any and u.spec != replica.spec]
+    if changed:
+        lines = tuple(difference(plan, replica, seen))
+        return Decision("restart", "runs another plan", lines or ("the record of what runs is gone",), following)
+    down = [u.node for u in units if not (u.active and u.running)]
+    if any(u.generation != units[0].generation for u in units):
+        return Decision("restart", "its nodes run different generations", (), following)
+    health = seen[replica.nodes[0].name]["health"].first
+    if not down and health == "200":
+        if not answers and all(u.proven for u in units):
+            return Decision("nothing", "serves")
+        if answers:
+            return Decision("restart", f"is up but {answers}", (), following)
+        if replica.nodes[0].after_ready_argv:  # whether its second step was made cannot be told from outside
+            return Decision("restart", "answers, and its second step may be missing", (), following)
+        return Decision("follow", "answers, and was not proven yet", (), units[0].generation)
+    if not down and not any(u.proven for u in units):
+        return Decision("follow", "is starting already", (), units[0].generation)
+    why = f"does not run on {', '.join(down)}" if down else f"does not answer (health {health or 'silent'})"
+    return Decision("restart", why, (), following)
+
+
+def difference(plan: Plan, replica: ReplicaPlan, seen: Mapping[str, Seen]) -> list[str]:
+    """What changes between what runs and what is asked for, line by line."""
+    for node in replica.nodes:
+        old = recorded(seen[node.name])
+        if old is not None:
+            new = {**plan.data(), "replicas": [replica.data()]}
+            try:
+                return list(diff.lines(old, json.loads(json.dumps(new))))
+            except (KeyError, TypeError, AttributeError):
+                continue
+    return []
+
+
+def recorded(seen: Seen) -> dict[str, Any] | None:
+    """The plan a node was last started with."""
+    try:
+        found = json.loads(seen["recorded"].text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and "replicas" in found else None
+
+
+def departed(plan: Plan, seen: Mapping[str, Seen]) -> dict[str, str]:
+    """Nodes the records name and the inventory does not: name and address."""
+    now = {n.name for n in plan.nodes}
+    gone: dict[str, str] = {}
+    for one in seen.values():
+        old = recorded(one)
+        members = old.get("members", {}) if old else {}
+        gone |= {str(k): str(v) for k, v in members.items() if k not in now} if isinstance(members, dict) else {}
+    return gone

@@ -1,0 +1,16 @@
+# Ends this replica's unit and container on this node, and says what is left of it.
+folder=$STATE/$CLUSTER/$REPLICA
+[ ! -e "/etc/systemd/system/$UNIT.service" ] || systemctl stop "$UNIT.service" 2>&1
+if [ "$RUNTIME" = docker ] && command -v docker >/dev/null 2>&1; then
+  by=$(docker inspect -f '{{index .Config.Labels "bringup.cluster"}}/{{index .Config.Labels "bringup.replica"}} {{.State.Running}}' "$UNIT" 2>/dev/null)
+  case $by in
+    "$CLUSTER/$REPLICA true") docker stop -t "$STOP" "$UNIT" >/dev/null 2>&1 ;;
+  esac
+  [ "$(docker inspect -f '{{.State.Running}}' "$UNIT" 2>/dev/null)" != true ] || { echo "container $UNIT still runs"; exit 1; }
+fi
+case $(systemctl show -P ActiveState "$UNIT.service" 2>/dev/null) in
+  active | activating | deactivating) echo "unit $UNIT.service is still $(systemctl show -P ActiveState "$UNIT.service")"; exit 1 ;;
+esac
+systemctl reset-failed "$UNIT.service" 2>/dev/null
+rm -f "$folder/proven"
+exit 0

@@ -1,0 +1,1 @@
+"""One screen: what every node and rank does now."""

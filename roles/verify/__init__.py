@@ -1,0 +1,1 @@
+"""Proof: tokens from every rank, through the real API."""

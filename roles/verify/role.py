@@ -1,0 +1,98 @@
+"""Prove replicas: the last stage of serve, the verb verify, and the pulse of what runs already."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from roles.plan.plan import ReplicaPlan
+from roles.run import api, key, remote
+from roles.run.run import Run
+from roles.verify.proof import Proof, Result
+
+SHORT_SOAK = 10.0
+
+
+def prove(run: Run, replica: ReplicaPlan) -> str:
+    """All of the proof; nothing when it holds, else the first sentence that does not."""
+    with run.stage("proof", replica.nodes[0].name, replica.name) as stage:
+        results = _results(run, replica, float(run.options.get("soak", SHORT_SOAK)))
+        bad = [r for r in results if not r.ok]
+        stage["ok"] = not bad
+    for r in bad:
+        run.fail(replica.nodes[0].name, f"proof {r.name}", r.said)
+    if not bad and not run.cancel.is_set():
+        _announce(run, replica)
+    return f"{replica.nodes[0].name}: proof: {bad[0].name}: {bad[0].said}" if bad else ""
+
+
+def pulse(run: Run) -> None:
+    """Before anything is decided: replicas that look well must give one token from every rank."""
+    run.once("pulse", lambda: _pulse(run))
+
+
+def _pulse(run: Run) -> None:
+    up = [r for r in run.plan.replicas if _looks_up(run, r)]
+    found = remote.together({r.name: (lambda r=r: short(run, r)) for r in up})  # type: ignore[misc]
+    run.facts["silent"] = {name: why for name, why in found.items() if why}
+
+
+def _looks_up(run: Run, replica: ReplicaPlan) -> bool:
+    seen = [run.seen[n.name] for n in replica.nodes if n.name in run.seen]
+    return len(seen) == len(replica.nodes) and seen[0]["health"].first == "200"
+
+
+def short(run: Run, replica: ReplicaPlan) -> str:
+    """Nothing when every rank gave a token just now, else one sentence."""
+    with api.opened(run, replica) as way:
+        bad = [r for r in Proof(way, run.plan.verify, key.known(run), run.cancel.is_set).pulse() if not r.ok]
+    return bad[0].said if bad else ""
+
+
+def verify(run: Run) -> int:
+    """The verb: every replica proven now, from the outside. 0 when all hold."""
+    bad = remote.together({r.name: (lambda r=r: prove(run, r)) for r in run.plan.replicas})  # type: ignore[misc]
+    for name, why in bad.items():
+        if why:
+            print(f"replica {name}: {why}", file=sys.stderr)
+    print(f"report: {run.folder.path / 'report.json'}", flush=True)
+    return 1 if any(bad.values()) else 0
+
+
+def _results(run: Run, replica: ReplicaPlan, soak: float) -> list[Result]:
+    results: list[Result] = []
+    with api.opened(run, replica) as way:
+        proof = Proof(way, run.plan.verify, key.known(run), run.cancel.is_set)
+        for result in proof.all(soak):
+            results.append(result)
+            mark = "proven " if result.ok else "REFUTED"
+            print(f"  {replica.name}  {mark}  {result.name.ljust(13)} {result.seconds:6.1f} s  {result.said}", flush=True)
+            run.folder.event("proof", replica=replica.name, **result.data())
+            if not result.ok and result.name in ("health", "ranks"):
+                break  # the others would only wait in vain
+    run.facts.setdefault("report.proof", {})[replica.name] = [r.data() for r in results]
+    return results
+
+
+def times(stages: Iterable[Mapping[str, Any]], replica: ReplicaPlan) -> dict[str, float]:
+    """How long each stage of a replica took, from its first node's start to its last node's end; in the order they began."""
+    spans: dict[str, tuple[datetime, datetime]] = {}
+    for one in stages:
+        if one["replica"] == replica.name and one["stage"] != "up" and one["end"]:
+            begin, end = datetime.fromisoformat(one["start"]), datetime.fromisoformat(one["end"])
+            first, last = spans.get(one["stage"], (begin, end))
+            spans[one["stage"]] = (min(first, begin), max(last, end))
+    return {name: (end - begin).total_seconds() for name, (begin, end) in sorted(spans.items(), key=lambda s: s[1][0])}
+
+
+def _announce(run: Run, replica: ReplicaPlan) -> None:
+    """The endpoint, what each stage took, and a curl line that reads the key from its file."""
+    url = run.plan.verify["endpoints"][replica.name]
+    path = key.named_file(run.plan)
+    auth = f' -H "Authorization: Bearer $(cat {shlex.quote(str(path))})"' if path else ""
+    print(f"  {replica.name}  {', '.join(f'{name} {seconds:.0f} s' for name, seconds in times(run.stages, replica).items())}")
+    print(f"\n{run.plan.model} is served at {url}/v1 (model {run.plan.verify['model']})")
+    print(f"  curl -s {url}/v1/models{auth}\n", flush=True)

@@ -1,0 +1,120 @@
+"""What serve decides from what it saw, and the texts it gives a node."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from roles.plan.plan import Plan, make
+from roles.plan.source import read_inventory
+from roles.run import remote
+from roles.run.seen import MARK, Seen, sections
+from roles.serve import unit
+from roles.serve.state import decide, departed
+from tests.unit.test_imports import ROOT
+
+
+def plan(**changes: object) -> Plan:
+    return make(read_inventory(ROOT / "inventories" / "a2.py"), changes)
+
+
+PLAN = plan()
+REPLICA = PLAN.replicas[0]
+UP = {"active": "active", "container": "running", "spec": REPLICA.spec, "generation": "3", "proven": "yes"}
+
+
+def seen(node: str, state: Mapping[str, str], health: str = "", record: str = "") -> Seen:
+    body = "".join(f"{k}={v}\n" for k, v in state.items())
+    text = f"{MARK}unit 0\n{body}{MARK}health 0\n{health}\n" + (f"{MARK}recorded 0\n{record}\n" if record else "")
+    return Seen(node, sections(text))
+
+
+def both(first: Mapping[str, str], second: Mapping[str, str], health: str = "200", record: str = "") -> dict[str, Seen]:
+    a, b = (n.name for n in REPLICA.nodes)
+    return {a: seen(a, first, health, record), b: seen(b, second, "", record)}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "health", "answers", "what"),
+    [
+        ({}, {}, "", "", "start"),
+        ({"generation": "3"}, {"generation": "3", "ended": "yesterday the engine ended with code 1"}, "", "", "start"),
+        (UP, UP, "200", "", "nothing"),
+        (UP, UP, "200", "rank 1 did not answer", "restart"),
+        (UP, UP, "", "", "restart"),
+        (UP, {**UP, "container": "exited", "active": "failed"}, "200", "", "restart"),
+        (UP, {**UP, "generation": "2"}, "200", "", "restart"),
+        ({**UP, "proven": ""}, {**UP, "proven": ""}, "200", "", "follow"),
+        ({**UP, "proven": ""}, {**UP, "proven": ""}, "", "", "follow"),
+        ({**UP, "spec": "0ld"}, UP, "200", "", "restart"),
+        ({**UP, "proven": ""}, {}, "", "", "restart"),
+    ],
+)
+def test_what_is_done_follows_from_what_was_seen(
+    first: Mapping[str, str], second: Mapping[str, str], health: str, answers: str, what: str
+) -> None:
+    assert decide(PLAN, REPLICA, both(first, second, health), answers).what == what
+
+
+def test_a_restart_is_the_next_generation_and_an_adopted_start_is_not() -> None:
+    assert decide(PLAN, REPLICA, both({**UP, "spec": "x"}, UP)).generation == 4
+    assert decide(PLAN, REPLICA, both({**UP, "proven": ""}, {**UP, "proven": ""})).generation == 3
+
+
+def test_a_changed_plan_shows_its_difference() -> None:
+    new = plan(**{"flags.max-num-seqs": 64})
+    old = unit.record(PLAN, REPLICA)
+    decision = decide(new, new.replicas[0], both(UP, UP, record=old))
+    assert decision.what == "restart"
+    assert any("--max-num-seqs: 128 -> 64" in line for line in decision.changes)
+
+
+def test_a_node_that_left_the_inventory_is_named() -> None:
+    old = json.loads(unit.record(PLAN, REPLICA))
+    old["members"]["10.0.0.13"] = "10.0.0.13"
+    assert departed(PLAN, both(UP, UP, record=json.dumps(old))) == {"10.0.0.13": "10.0.0.13"}
+    assert departed(PLAN, both(UP, UP, record=unit.record(PLAN, REPLICA))) == {}
+
+
+def test_the_record_holds_no_more_than_a_restart_compares() -> None:
+    assert set(json.loads(unit.record(PLAN, REPLICA))) == {"cluster", "recipe", "model", "engine", "version", "hash", "replicas", "members"}
+
+
+@pytest.mark.parametrize("node", [0, 1])
+def test_the_script_of_the_unit_carries_the_plans_argv_word_by_word(node: int, tmp_path: Path) -> None:
+    part = REPLICA.nodes[node]
+    text = unit.engine_script(PLAN, REPLICA, part, 7)
+    head = text[: text.index("# What follows the values")]
+    script = tmp_path / "head"
+    script.write_text(head + 'printf "%s\\0" "${ENGINE[@]}"\n', encoding="utf-8")
+    words = subprocess.run(["bash", str(script)], capture_output=True, check=True).stdout.decode().split("\0")[:-1]
+    added = ["--label", "bringup.generation=7", *unit.LOGS]
+    assert words == [*part.run_argv[:2], *added, *part.run_argv[2:]]
+
+
+@pytest.mark.parametrize("name", ["engine", "install", "follow", "gate", "stop", "last"])
+def test_the_scripts_are_shell(name: str) -> None:
+    subprocess.run(["bash", "-n", str(Path(unit.__file__).with_name(f"{name}.sh"))], check=True)
+
+
+def test_the_unit_runs_the_script_and_nothing_restarts_it_alone() -> None:
+    text = unit.service(PLAN, REPLICA, REPLICA.nodes[1])
+    assert "ExecStart=/etc/bringup/a2/r0.run\n" in text
+    assert "Restart=no\n" in text
+
+
+def test_values_given_to_a_script_are_quoted() -> None:
+    text = remote.script(values={"A": "x'; reboot #", "B": 3})
+    assert shlex.split(text.splitlines()[0]) == ["A=x'; reboot #"]
+
+
+def test_an_engine_with_a_second_step_is_not_adopted_half_way() -> None:
+    made = make(read_inventory(ROOT / "inventories" / "xinference.py"))
+    (node,) = made.replicas[0].nodes
+    state = {**UP, "spec": made.replicas[0].spec, "proven": ""}
+    assert decide(made, made.replicas[0], {node.name: seen(node.name, state, "200")}).what == "restart"
