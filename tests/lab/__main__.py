@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.lab import daemon, image, machine, nodes
+from tests.lab import apt, daemon, image, machine, nodes
 from tests.lab.place import FAMILIES, LabError, Place, Step, say
 
 
@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--nodes", type=int, default=2, metavar="N", help="how many nodes (2)")
     up.add_argument("--family", choices=FAMILIES, default="a2", help="which accelerators they seem to have (a2)")
     up.add_argument("--light", action="store_true", help="sshd only, without systemd and Docker: for many nodes")
+    up.add_argument("--bare", action="store_true", help="without Docker, which can be installed from a folder of cached packages")
     up.add_argument("--yes", action="store_true", help="install missing packages with apt-get")
     verb("down", _down, "stop the lab and remove everything of it but its caches")
     verb("purge", _purge, "down, and remove its images and caches too")
@@ -74,12 +75,14 @@ def _up(place: Place, args: argparse.Namespace) -> None:
         raise LabError(f"NODES is {args.nodes}, expected 1 to 256")
     machine.prepare(place, args.yes)
     daemon.up(place)
-    wanted = [nodes.Node(i, args.family, args.light) for i in range(args.nodes)]
+    wanted = [nodes.Node(i, args.family, args.light, args.bare) for i in range(args.nodes)]
     different = [n for n in nodes.described(place) if n.number < args.nodes and n != wanted[n.number]]
     if different:
-        kind = f"{different[0].family}{', light' * different[0].light}"
+        kind = f"{different[0].family}{', light' * different[0].light}{', bare' * different[0].bare}"
         raise LabError(f"{different[0].name} runs as {kind}, not as asked; expected the same, or make lab-down first")
     nodes.up(place, image.node_image(place), wanted)
+    if args.bare:
+        apt.apt_folder(place)
     _status(place, args)
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
 
 from tests.lab import __main__ as cli
-from tests.lab import daemon, machine, nodes
+from tests.lab import daemon, image, machine, nodes
 from tests.lab.place import LabError, Place, in_node, sh
 
 SYSCTL_MOVES = (
@@ -65,6 +66,16 @@ class RunningLab:
 
     def exec(self, node: str, script: str) -> str:
         return in_node(self.place, node, script)
+
+    @contextmanager
+    def added(self, *new: nodes.Node) -> Iterator[None]:
+        """Nodes of a test's own, beside those that run; numbers from 20 on are for these."""
+        nodes.remove(self.place, list(new))
+        try:
+            nodes.up(self.place, image.node_image(self.place), [*nodes.described(self.place), *new])
+            yield
+        finally:
+            nodes.remove(self.place, list(new))
 
 
 @pytest.fixture(scope="session")

@@ -1,22 +1,30 @@
-"""make demo: from nothing to an answer of a real engine over two nodes, on this machine."""
+"""make demo: from nothing to a proven answer of a real engine over two nodes, on this machine."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 from tests.lab import __main__ as lab
-from tests.lab import nodes
-from tests.lab.engine import build, pair
-from tests.lab.place import LabError, Place, Step, say
+from tests.lab.engine import build
+from tests.lab.place import LabError, Place, say
 
+ROOT = Path(__file__).parents[2]
+INVENTORY = "inventories/lab.py"
+USUAL = "/var/lib/bringup-lab"
 AFTERWARDS = """
-The endpoint answers at {url}/v1 (model {model}). To look further:
+To look further, with the same inventory:
 
-  curl -s {url}/v1/models
-  make lab-shell NODE=n0                 a shell on a node: docker ps, npu-smi info, ...
-  make lab-set NODE=n1 link.3=DOWN       a fault in what node n1's accelerators say
-  make demo                              again: what is there already is not made again
+  {pyinfra} {inventory} deploy/status.py               what runs, tokens per rank
+  {pyinfra} {inventory} deploy/serve.py -y             again: nothing to change
+  {pyinfra} {inventory} deploy/serve.py -y --data flags.max-num-seqs=64     the difference, then an ordered restart
+  make lab-set NODE=n1 link.3=DOWN                       a fault in what node n1's accelerators say, then:
+  {pyinfra} {inventory} deploy/check.py                every problem at once
+  {pyinfra} {inventory} deploy/clean.py -y             back to clean nodes
+  make lab-shell NODE=n0                                 a shell on a node: docker ps, npu-smi info, ...
 
 To stop: make lab-down (make lab-purge removes its caches too, about 4 GB)"""
 
@@ -34,20 +42,25 @@ def main(argv: list[str] | None = None) -> int:
         return code
     try:
         build.build(place)
-        plan = pair.the_plan(place)
-        members = [(nodes.named(place, f"n{part.rank}"), part) for part in plan.replicas[0].nodes]
-        if pair.healthy(place, plan, members):
-            say("lab: the engine is up already")
-        else:
-            pair.down(place, members)
-            with Step("the two-node engine"):
-                pair.up(place, plan, members)
-        pair.prove(place, plan, members)
     except LabError as e:
         say(f"lab: {e}")
         return 1
-    print(AFTERWARDS.format(url=next(iter(plan.verify["endpoints"].values())), model=plan.verify["model"]))
-    return 0
+    pyinfra, inventory = os.path.relpath(Path(sys.executable).with_name("pyinfra"), ROOT), _inventory(place)
+    command = [pyinfra, inventory, "deploy/serve.py", "-y"]
+    say(f"\n$ {' '.join(command)}")
+    code = subprocess.run(command, cwd=ROOT, check=False).returncode
+    if code == 0:
+        print(AFTERWARDS.format(pyinfra=pyinfra, inventory=inventory))
+    return code
+
+
+def _inventory(place: Place) -> str:
+    """The sample itself; in a lab elsewhere, the sample with that lab's keys."""
+    if str(place.root) == USUAL:
+        return INVENTORY
+    path = place.run / "lab.py"
+    path.write_text((ROOT / INVENTORY).read_text(encoding="utf-8").replace(USUAL, str(place.root)), encoding="utf-8")
+    return str(path)
 
 
 if __name__ == "__main__":

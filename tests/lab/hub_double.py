@@ -1,4 +1,4 @@
-"""A double of the Hugging Face hub, for the real `hf` client: files of a folder, Range, and faults on request.
+"""A double of the Hugging Face hub and of ModelScope, for their real clients: files of a folder, Range, and faults on request.
 
 python -m tests.lab.hub_double FOLDER --repo MiniMaxAI/MiniMax-M2 --bind 10.77.0.1:8090
 HF_ENDPOINT=http://10.77.0.1:8090 hf download MiniMaxAI/MiniMax-M2 --local-dir DIR
@@ -16,7 +16,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CHUNK = 1 << 16
@@ -86,7 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Quiet: what was asked is counted instead."""
 
     def _answer(self, body: bool) -> None:
-        path = unquote(urlsplit(self.path).path)
+        path, query = unquote(urlsplit(self.path).path), parse_qs(urlsplit(self.path).query)
         self.server.requests[f"{self.command} {path}"] += 1
         faults, repo = self.server.faults, re.escape(self.server.repo)
         if faults.token and self.headers.get("Authorization") != f"Bearer {faults.token}":
@@ -98,6 +98,11 @@ class _Handler(BaseHTTPRequestHandler):
             )
         if re.match(rf"/api/models/{repo}/tree/", path):
             return self._json([self._entry(name, file) for name, file in self.server.files().items()], 200, body)
+        if re.fullmatch(rf"/api/v1/models/{repo}/repo/files", path):
+            listed = [self._modelscope(name, file) for name, file in self.server.files().items()]
+            return self._json({"Code": 200, "Success": True, "Data": {"Files": listed}}, 200, body)
+        if re.fullmatch(rf"/api/v1/models/{repo}/repo", path):
+            path = f"/{self.server.repo}/resolve/{query['Revision'][0]}/{query['FilePath'][0]}"
         match = re.fullmatch(rf"/{repo}/resolve/[^/]+/(.+)", path)
         file = self.server.files().get(match.group(1)) if match else None
         if not match or file is None or faults.missing in (match.group(1), "*"):
@@ -110,6 +115,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _entry(self, name: str, file: Path) -> dict[str, object]:
         digest, size = sha256(file), file.stat().st_size
         return {"type": "file", "path": name, "size": size, "oid": digest[:40], "lfs": {"oid": digest, "size": size, "pointerSize": 134}}
+
+    def _modelscope(self, name: str, file: Path) -> dict[str, object]:
+        return {"Path": name, "Name": file.name, "Type": "blob", "Size": file.stat().st_size, "Sha256": sha256(file), "Revision": COMMIT}
 
     def _file(self, name: str, file: Path, body: bool) -> None:
         faults, data = self.server.faults, file.read_bytes()

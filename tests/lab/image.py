@@ -10,20 +10,41 @@ from pathlib import Path
 from tests.lab.place import HERE, Place, Step, docker, sh
 
 SUITE = "bookworm"
+BARE = "bringup-lab-bare"
 LATEST = "bringup-lab-node:latest"  # what the Vagrantfile names
 DROPPED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
 
 
+def base_image() -> str:
+    """The name of the Debian below the node image."""
+    return f"bringup-lab-base:{digest(SUITE, *_packages(), *DROPPED)}"
+
+
+def _packages() -> list[str]:
+    return (HERE / "node" / "packages.txt").read_text().split()
+
+
 def node_image(place: Place) -> str:
     """The image's name; made when its parts changed."""
-    packages = (HERE / "node" / "packages.txt").read_text().split()
-    base = f"bringup-lab-base:{digest(SUITE, *packages, *DROPPED)}"
+    base = base_image()
     parts = sorted(p for folder in (HERE / "node", HERE / "sim") for p in folder.rglob("*") if p.is_file() and not _passed_over(p))
     image = f"bringup-lab-node:{digest(base, *(p.name + p.read_text(encoding='utf-8') for p in parts))}"
     if not have_image(place, base):
-        make_base(place, base, packages)
+        make_base(place, base, _packages())
     if not have_image(place, image):
         _make_node(place, image, base)
+    return image
+
+
+def bare_image(place: Place, node: str) -> str:
+    """The same node on which Docker is not installed."""
+    image = f"{BARE}:{digest(node)}"
+    if not have_image(place, image):
+        with Step("building the node image without Docker"):
+            file = HERE / "node" / "Dockerfile.bare"
+            docker(
+                place, "build", "-q", "--network=none", "--build-arg", f"NODE={node}", "-t", image, "-f", file, file.parent,
+            )  # fmt: skip
     return image
 
 

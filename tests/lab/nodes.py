@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.lab.image import bare_image
 from tests.lab.place import LabError, Place, Step, docker, sh, until
 
 AT_ONCE = 8
@@ -21,6 +23,7 @@ class Node:
     number: int
     family: str
     light: bool = False
+    bare: bool = False  # without Docker
 
     @property
     def name(self) -> str:
@@ -33,9 +36,10 @@ def up(place: Place, image: str, nodes: list[Node]) -> None:
     have = states(place)
     _known_hosts(place, nodes)
     missing = [n for n in nodes if have.get(n.name) != "running"]
+    without = bare_image(place, image) if any(n.bare for n in missing) else image
     if missing:
         with Step(f"starting {len(missing)} node{'s' * (len(missing) != 1)}"), ThreadPoolExecutor(AT_ONCE) as pool:
-            list(pool.map(lambda n: _start(place, image, n, nodes, have), missing))
+            list(pool.map(lambda n: _start(place, without if n.bare else image, n, nodes, have), missing))
             list(pool.map(lambda n: until(lambda: answers(place, n), f"SSH of {n.name}", 90, 0.3), missing))
 
 
@@ -45,6 +49,13 @@ def down(place: Place) -> None:
     if names:
         docker(place, "rm", "-f", "-v", *names)
     shutil.rmtree(place.root / "nodes", ignore_errors=True)
+
+
+def remove(place: Place, nodes: list[Node]) -> None:
+    """Remove these nodes, with their volumes and folders."""
+    docker(place, "rm", "-f", "-v", *(n.name for n in nodes), check=False)
+    for node in nodes:
+        shutil.rmtree(place.node_folder(node.name), ignore_errors=True)
 
 
 def states(place: Place) -> dict[str, str]:
@@ -58,9 +69,13 @@ def described(place: Place) -> list[Node]:
     names = list(states(place))
     if not names:
         return []
-    found = json.loads(docker(place, "inspect", *names))
-    labels = [f["Config"]["Labels"] for f in found]
-    return [Node(int(x["bringup.lab"]), x["bringup.lab.family"], x["bringup.lab.light"] == "True") for x in labels]
+    found = json.loads(docker(place, "inspect", *names, check=False) or "[]")  # without those that another process removes just now
+    return [_labelled(f["Config"]["Labels"]) for f in found]
+
+
+def _labelled(labels: dict[str, str]) -> Node:
+    light, bare = (labels.get(f"bringup.lab.{kind}") == "True" for kind in ("light", "bare"))
+    return Node(int(labels["bringup.lab"]), labels["bringup.lab.family"], light, bare)
 
 
 def ssh_options(place: Place) -> list[str]:
@@ -93,15 +108,17 @@ def _host_key(folder: Path) -> str:
 
 
 def _known_hosts(place: Place, nodes: list[Node]) -> None:
-    """Every node's host key, known before the first connection."""
-    lines = []
+    """Every node's host key, known before the first connection; those of other nodes of this lab stay known."""
     for node in nodes:
         folder = place.node_folder(node.name)
         folder.mkdir(parents=True, exist_ok=True)
-        key = _host_key(folder)
-        lines.append(f"{place.ssh_address(node.number)},{place.address(node.number)},{node.name} {key}")
+        _host_key(folder)
         shutil.copy(place.keys / "id_ed25519.pub", folder / "authorized_keys")
-    (place.keys / "known_hosts").write_text("\n".join(lines) + "\n")
+    numbers = sorted(int(f.name[1:]) for f in (place.root / "nodes").glob("n*") if (f / "ssh_host_ed25519_key.pub").exists())
+    lines = [f"{place.ssh_address(n)},{place.address(n)},n{n} {_host_key(place.node_folder(f'n{n}'))}\n" for n in numbers]
+    part = place.keys / f"known_hosts.{os.getpid()}"
+    part.write_text("".join(lines))
+    part.replace(place.keys / "known_hosts")  # at once: tests in other processes read it
 
 
 def _start(place: Place, image: str, node: Node, nodes: list[Node], have: dict[str, str]) -> None:
@@ -115,7 +132,7 @@ def _start(place: Place, image: str, node: Node, nodes: list[Node], have: dict[s
         "--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp:exec", "-v", f"{place.node_folder(node.name)}:/lab",
         "--env", f"LAB_FAMILY={node.family}", "--env", f"LAB_INIT={'sshd' if node.light else 'systemd'}",
         "--label", f"bringup.lab={node.number}", "--label", f"bringup.lab.family={node.family}",
-        "--label", f"bringup.lab.light={node.light}", *_shared(place), image,
+        "--label", f"bringup.lab.light={node.light}", "--label", f"bringup.lab.bare={node.bare}", *_shared(place), image,
     )  # fmt: skip
     docker(place, "network", "connect", "--ip", place.ssh_address(node.number), "management", node.name)
     docker(place, "start", node.name)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,6 +89,15 @@ def inside(place: Place, *words: str | Path) -> list[str]:
 def in_node(place: Place, node: str, script: str, check: bool = True) -> str:
     """A shell line inside a node, by Docker and not by SSH: for the lab's own business."""
     return docker(place, "exec", node, "sh", "-c", script, check=check)
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """What is costly is made by one process; others wait and find it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def say(text: str) -> None:

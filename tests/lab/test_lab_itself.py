@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import signal
 import subprocess
@@ -65,15 +66,19 @@ def test_bad_words_get_a_sentence(lab: RunningLab, words: list[str], capsys: pyt
 
 
 def test_an_interrupted_up_is_mended_by_the_next(lab: RunningLab) -> None:
-    number = len(nodes.states(lab.place))
-    process = cli_process("up", "--nodes", str(number + 2))
-    time.sleep(1.2)
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=30)
-    assert cli.main(["up", "--nodes", str(number + 2)]) == 0
-    assert set(nodes.states(lab.place).values()) == {"running"}
-    extra = [f"n{i}" for i in range(number, number + 2)]
-    docker(lab.place, "rm", "-f", "-v", *extra)
+    taken = {node.number for node in nodes.described(lab.place)}
+    number = next(i for i in itertools.count() if i not in taken)  # other tests may have nodes with higher numbers
+    extra = [f"n{i}" for i in (number, number + 1)]
+    try:
+        process = cli_process("up", "--nodes", str(number + 2))
+        time.sleep(1.2)
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=30)
+        assert cli.main(["up", "--nodes", str(number + 2)]) == 0
+        states = nodes.states(lab.place)
+        assert [states[name] for name in extra] == ["running", "running"]
+    finally:
+        docker(lab.place, "rm", "-f", "-v", *extra, check=False)
 
 
 @pytest.mark.long

@@ -14,11 +14,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from .argv import Layout
+from .fields import Fields
 from .knobs import Knobs
 from .lines import ERR, Log, put
 from .router import EngineDeadError, Router
 
 Body = dict[str, Any]
+INVALID = "Bad Request"  # the kind of error that the schema of a request gives
 Route = Callable[["Handler", Body], None]
 
 
@@ -53,6 +55,7 @@ class Service:
     access_log: bool = True
     guarded: Callable[[str], bool] = lambda path: path.startswith("/v1")
     refusal: Body = field(default_factory=lambda: {"error": "Unauthorized"})
+    fields: Fields = field(default_factory=Fields)
     noted: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     @classmethod
@@ -62,15 +65,21 @@ class Service:
             ("reasoning",) if lay.has("0.16.0") else ("reasoning", "reasoning_content") if lay.has("0.12.0") else ("reasoning_content",)
         )
         service = cls(lay.served, lay.model, knobs, log, router, lay.version, lay.max_len, lay.reasoning, fields)
+        service.fields = Fields(lay.version)
         service.tool_parser, service.auto_tools = lay.tool_parser, lay.auto_tools
         service.key, service.access_log = lay.api_key, lay.access_log
         return service
+
+    def mark(self) -> str:
+        """What uvicorn's lines begin with; 0.32 does not mark them."""
+        return "" if self.fields.has("0.32.0") else self.log.mark()
 
     def check_model(self, body: Body) -> str:
         """The served name a request asks for."""
         name = str(body.get("model") or self.served[0])
         if name not in self.served:
-            raise ApiError(404, f"The model `{name}` does not exist.", "NotFoundError", "model")
+            known = f" Valid aliases: {', '.join(self.served)}." if self.fields.has("0.32.0") else ""
+            raise ApiError(404, f"The model `{name}` does not exist.{known}", "NotFoundError", "model")
         return name
 
     def tick(self) -> None:
@@ -142,10 +151,10 @@ class Handler(BaseHTTPRequestHandler):
             body = json.loads(raw) if raw else {}
         except ValueError as e:
             raise ApiError(
-                400, f"[{{'type': 'json_invalid', 'loc': ('body', 0), 'msg': 'JSON decode error', 'ctx': {{'error': '{e}'}}}}]"
+                400, f"[{{'type': 'json_invalid', 'loc': ('body', 0), 'msg': 'JSON decode error', 'ctx': {{'error': '{e}'}}}}]", INVALID
             ) from e
         if not isinstance(body, dict):
-            raise ApiError(400, "[{'type': 'dict_type', 'loc': ('body',), 'msg': 'Input should be a valid dictionary'}]")
+            raise ApiError(400, "[{'type': 'dict_type', 'loc': ('body',), 'msg': 'Input should be a valid dictionary'}]", INVALID)
         route(self, body)
 
     def reply(self, status: int, answer: Body | list[Any] | str | None, kind: str = "application/json") -> None:
@@ -182,7 +191,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.service.access_log:
             host, port = self.client_address[:2]
             phrase = self.responses.get(code, ("",))[0] if isinstance(code, int) else ""
-            put(f'{self.service.log.mark()}INFO:     {host}:{port} - "{self.requestline}" {int(code)} {phrase}\n')
+            put(f'{self.service.mark()}INFO:     {host}:{port} - "{self.requestline}" {int(code)} {phrase}\n')
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: only uvicorn's own access line is written."""
@@ -224,7 +233,7 @@ class Server(ThreadingHTTPServer):
         self.say("Waiting for application shutdown.", "Application shutdown complete.")
 
     def say(self, *texts: str) -> None:
-        put("".join(f"{self.service.log.mark()}INFO:     {t}\n" for t in texts), ERR)
+        put("".join(f"{self.service.mark()}INFO:     {t}\n" for t in texts), ERR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Nothing: a client that went away is no error."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from . import answers, counters
-from .api import ApiError, Body, Handler, Route, Service
+from .api import INVALID, ApiError, Body, Handler, Route, Service
 from .router import EngineDeadError, Ticket
 
 NO_AUTO = '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'
@@ -29,7 +29,7 @@ class Asked:
             self.limit = room if limit is None else int(str(limit))
         except ValueError:
             raise ApiError(
-                400, "[{'type': 'int_parsing', 'loc': ('body', 'max_tokens'), 'msg': 'Input should be a valid integer'}]"
+                400, "[{'type': 'int_parsing', 'loc': ('body', 'max_tokens'), 'msg': 'Input should be a valid integer'}]", INVALID
             ) from None
         if self.limit < 1:
             raise ApiError(400, f"max_tokens must be at least 1, got {self.limit}.", param="max_tokens")
@@ -83,9 +83,14 @@ class Asked:
         finally:
             self.service.router.done(self.ticket)
 
-    def usage(self) -> Body:
+    @property
+    def wants_usage(self) -> bool:
+        """Whether a stream is to end with an event of counts."""
+        return bool((self.body.get("stream_options") or {}).get("include_usage"))
+
+    def usage(self, streamed: bool = False) -> Body:
         counts = {"prompt_tokens": self.prompt, "total_tokens": self.prompt + self.made, "completion_tokens": self.made}
-        return {**counts, "prompt_tokens_details": None}
+        return self.service.fields.usage(counts, "chat" if self.chat else "text", streamed)
 
 
 def health(handler: Handler, body: Body) -> None:
@@ -101,14 +106,16 @@ def models(handler: Handler, body: Body) -> None:
     service = handler.service
     other = service.knobs.get("models")
     cards = [
-        {
-            "id": n,
-            "object": "model",
-            "created": int(time.time()),
-            "owned_by": service.owner,
-            "root": service.root,
-            "max_model_len": service.max_len,
-        }
+        service.fields.card(
+            {
+                "id": n,
+                "object": "model",
+                "created": int(time.time()),
+                "owned_by": service.owner,
+                "root": service.root,
+                "max_model_len": service.max_len,
+            }
+        )
         for n in ([other] if other else service.served)
     ]
     handler.reply(200, {"object": "list", "data": cards})
@@ -123,7 +130,7 @@ def metrics(handler: Handler, body: Body) -> None:
 def chat(handler: Handler, body: Body) -> None:
     service = handler.service
     if not isinstance(body.get("messages"), list) or not body["messages"]:
-        raise ApiError(400, "[{'type': 'missing', 'loc': ('body', 'messages'), 'msg': 'Field required'}]")
+        raise ApiError(400, "[{'type': 'missing', 'loc': ('body', 'messages'), 'msg': 'Field required'}]", INVALID)
     choice = body.get("tool_choice", "auto" if body.get("tools") else "none")
     if body.get("tools") and choice == "auto" and not (service.auto_tools and service.tool_parser):
         raise ApiError(400, NO_AUTO)
@@ -149,7 +156,7 @@ def chat(handler: Handler, body: Body) -> None:
     # A named tool ends with "stop", auto and required with "tool_calls".
     reason = "tool_calls" if reply.calls and not isinstance(choice, dict) else asked.reason
     first = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason, "stop_reason": None}
-    handler.reply(200, {**base, "object": "chat.completion", "choices": [first], "usage": asked.usage()})
+    handler.reply(200, service.fields.whole("chat", {**base, "object": "chat.completion", "choices": [first], "usage": asked.usage()}))
 
 
 def _call(found: Body) -> Body:
@@ -161,7 +168,8 @@ def _stream_chat(asked: Asked, base: Body, parse: bool) -> None:
 
     def send(delta: Body, reason: str | None = None) -> None:
         part = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
-        handler.event({**base, "object": "chat.completion.chunk", "choices": [part]})
+        chunk = {**base, "object": "chat.completion.chunk", "choices": [part]}
+        handler.event(service.fields.chunk("chat", chunk, first="role" in delta, last=bool(reason) and not asked.wants_usage))
 
     handler.stream()
     send({"role": "assistant", "content": ""})
@@ -180,35 +188,45 @@ def _stream_chat(asked: Asked, base: Body, parse: bool) -> None:
         handler.event(ApiError(500, str(e), "InternalServerError").body())
     calls = answers.read(raw, service.reasoning, parse).calls
     for number, found in enumerate(calls):
-        whole = _call(found)
-        send({"tool_calls": [{"index": number, **whole, "function": {"name": found["name"], "arguments": ""}}]})
-        send({"tool_calls": [{"index": number, "function": {"arguments": found["arguments"]}}]})
+        for piece in _in_pieces(found, service):
+            send({"tool_calls": [{"index": number, **piece}]})
     send({}, "tool_calls" if calls else asked.reason)
     _finish(asked, {**base, "object": "chat.completion.chunk", "choices": []})
 
 
+def _in_pieces(found: Body, service: Service) -> list[Body]:
+    """A call as its parser streams it: vLLM 0.18 in one piece, 0.32 the name first, others with empty arguments beside the name."""
+    whole = _call(found)
+    if service.fields.version and not service.fields.has("0.32.0"):
+        return [whole]
+    name = {"name": found["name"]} if service.fields.version else {"name": found["name"], "arguments": ""}
+    return [{**whole, "function": name}, {"function": {"arguments": found["arguments"]}}]
+
+
 def _finish(asked: Asked, last: Body) -> None:
-    if (asked.body.get("stream_options") or {}).get("include_usage"):
-        asked.handler.event({**last, "usage": asked.usage()})
+    if asked.wants_usage:
+        chunk = {**last, "usage": asked.usage(streamed=True)}
+        asked.handler.event(asked.service.fields.chunk("chat" if asked.chat else "text", chunk, last=True))
     asked.handler.event("[DONE]")
     asked.handler.chunk(b"")
 
 
 def completions(handler: Handler, body: Body) -> None:
     if "prompt" not in body:
-        raise ApiError(400, "[{'type': 'missing', 'loc': ('body', 'prompt'), 'msg': 'Field required'}]")
+        raise ApiError(400, "[{'type': 'missing', 'loc': ('body', 'prompt'), 'msg': 'Field required'}]", INVALID)
     asked = Asked(handler, body, body.get("max_tokens", 16), chat=False)
     asked.begin()
     base = {"id": f"cmpl-{uuid.uuid4().hex}", "object": "text_completion", "created": int(time.time()), "model": asked.model}
     if not body.get("stream"):
         text = "".join(asked.parts())
         first = {"index": 0, "text": text, "logprobs": None, "finish_reason": asked.reason, "stop_reason": None}
-        handler.reply(200, {**base, "choices": [first], "usage": asked.usage()})
+        handler.reply(200, handler.service.fields.whole("text", {**base, "choices": [first], "usage": asked.usage()}))
         return
     handler.stream()
     for piece in asked.parts():
         part = {"index": 0, "text": piece, "logprobs": None, "finish_reason": asked.reason or None}
-        handler.event({**base, "choices": [part]})
+        last = bool(asked.reason) and not asked.wants_usage
+        handler.event(handler.service.fields.chunk("text", {**base, "choices": [part]}, last=last))
     _finish(asked, {**base, "choices": []})
 
 

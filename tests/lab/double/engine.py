@@ -69,10 +69,7 @@ class EngineCore:
         # Profiling and capturing run the model, which takes all ranks: whoever waits, all wait.
         self._meet("profile")
         self._all("profile")
-        kind = "NPU" if self.lay.platform == "ascend" and self.lay.has("0.24.0") else "GPU"
-        self.log.info("kv_cache_utils.py:1316", f"{kind} KV cache size: {KV_TOKENS:,} tokens")
-        fits = KV_TOKENS / self.lay.max_len
-        self.log.info("kv_cache_utils.py:1321", f"Maximum concurrency for {self.lay.max_len:,} tokens per request: {fits:.2f}x")
+        self._size()
         stage.reach("kv-cache")
         self._meet("capture")
         self._all("capture")
@@ -83,6 +80,14 @@ class EngineCore:
         assert self.hand is not None
         self.hand.send(status="READY", rank=self.rank)
         self.hand.close()
+
+    def _size(self) -> None:
+        lay = self.lay
+        kind = "NPU" if lay.platform == "ascend" and lay.has("0.24.0") else "CPU" if lay.platform == "cpu" and lay.has("0.32.0") else "GPU"
+        size = f"{kind} KV cache size: {KV_TOKENS:,} tokens"
+        fits = f"Maximum concurrency for {lay.max_len:,} tokens per request: {KV_TOKENS / lay.max_len:.2f}x"
+        for line in (f"{size}, {fits}",) if lay.has("0.32.0") else (size, fits):
+            self.log.info("kv_cache_utils.py:1316", line)
 
     def _handshake(self) -> None:
         """Calls rank 0's front end, is told where the rest listens, and calls there."""
@@ -188,8 +193,7 @@ class EngineCore:
         if open_requests := len(self.serving.running) + len(self.serving.waiting):
             self.log.info("core.py:1206", f"Aborting {open_requests} requests")
         self.log.info("core.py:1224", "Shutdown complete")
-        self.serving.dead()
-        self.shutdown()
+        self.shutdown()  # without a word to the front ends, as after a KILL
 
     def shutdown(self) -> None:
         for _, ours in self.workers:

@@ -85,6 +85,7 @@ class Launcher:
 def tracker(sock: socket.socket) -> int:
     """Stands for multiprocessing's resource tracker: ends when its last user has."""
     procs.title("python -c from multiprocessing.resource_tracker import main;main(5)")
+    procs.rename("python")
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sock.recv(1)
     return 0
@@ -239,7 +240,7 @@ class Headless(Launcher):
     """The other nodes: engine cores that call rank 0, no API."""
 
     def __init__(self, lay: argv.Layout, env: Mapping[str, str]) -> None:
-        super().__init__(lay, env, None)
+        super().__init__(lay, env, "MainProcess" if lay.has("0.32.0") else None)
 
     def run(self) -> int:
         lay = self.lay

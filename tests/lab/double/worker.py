@@ -122,8 +122,8 @@ class Worker:
     def load(self) -> None:
         """The weights: only the very first rank draws the bar, as in vLLM."""
         lay, log = self.lay, self.log
-        # Stock vLLM says this on the first rank of all; the Ascend plugin on every worker.
-        if lay.platform == "ascend" or self.overall == 0:
+        # Stock vLLM says this on the first rank of all; the Ascend plugin and the CPU build on every worker.
+        if lay.platform in ("ascend", "cpu") or self.overall == 0:
             log.info("gpu_model_runner.py:4481", f"Starting to load model {lay.model}...")
         began = time.monotonic()
         total = int(self.knobs.number("shards", 0)) or argv.shards(lay.model) or 5
@@ -160,7 +160,7 @@ class Worker:
             self.log.info("gpu_worker.py:456", "Available KV cache memory: 21.52 GiB")
 
     def capture(self) -> None:
-        if self.lay.eager:
+        if self.lay.eager or self.lay.platform == "cpu":
             return
         began = time.monotonic()
         bar = Bar(self.log, CAPTURES, "Capturing CUDA graphs (decode, FULL)") if self.overall == 0 else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import sys
 import tempfile
@@ -14,7 +13,7 @@ from tests.lab import daemon
 from tests.lab.engine import checkpoints
 from tests.lab.engine.wheels import pins, wheels
 from tests.lab.image import SUITE, digest, have_image, make_base
-from tests.lab.place import LabError, Place, Step, docker, say
+from tests.lab.place import LabError, Place, Step, docker, locked, say
 
 HERE = Path(__file__).resolve().parent
 NAME = "bringup/vllm-cpu:v0.32.0"
@@ -26,20 +25,29 @@ INSTALLING = "bringup-lab-engine-installing"
 def build(place: Place) -> str:
     """The image's reference in the nodes; what exists already is neither built nor pushed again."""
     with _alone(place):
-        base = f"{BASE}:{digest(SUITE, _text('packages.txt'))}"
+        base = base_image()
         environment = f"{ENVIRONMENT}:{digest(base, _text('install.sh'), *pins())}"
         plugin = sorted(p for p in (HERE / "plugin").rglob("*") if p.is_file() and "__pycache__" not in p.parts)
         engine = f"{ENGINE}:{digest(environment, _text('Dockerfile'), *(p.name + p.read_text(encoding='utf-8') for p in plugin))}"
         if not have_image(place, engine):
             if not have_image(place, environment):
                 if not have_image(place, base):
-                    make_base(place, base, _text("packages.txt").split())
+                    make_base(place, base, base_packages())
                 _make_environment(place, environment, base)
             _make_engine(place, engine, environment)
         _push(place, engine)
         _drop_older(place, base, environment, engine)
         models(place)
     return REFERENCE
+
+
+def base_image() -> str:
+    """The name of the Debian below the engine's image."""
+    return f"{BASE}:{digest(SUITE, _text('packages.txt'))}"
+
+
+def base_packages() -> list[str]:
+    return _text("packages.txt").split()
 
 
 def models(place: Place) -> Path:
@@ -61,9 +69,7 @@ def _alone(place: Place) -> Iterator[None]:
     """Two builds at once would take each other's container."""
     if not daemon.running(place):
         raise LabError("the lab is down; python -m tests.lab up first, its Docker builds the image")
-    (place.cache / "engine").mkdir(parents=True, exist_ok=True)
-    with (place.cache / "engine" / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(place.cache / "engine" / "lock"):
         yield
 
 

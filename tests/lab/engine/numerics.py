@@ -20,7 +20,6 @@ from typing import Any
 
 from roles.plan.node import NodePlan
 from roles.plan.plan import Plan
-from tests.lab import nodes
 from tests.lab.engine import pair
 from tests.lab.place import LabError, Place, Step
 
@@ -49,7 +48,7 @@ def prompts() -> list[str]:
 def compare(place: Place) -> int:
     """The number of answers that differ."""
     plan = pair.the_plan(place, **CHANGES)
-    members = [(nodes.named(place, f"n{part.rank}"), part) for part in plan.replicas[0].nodes]
+    members = pair.members(place, plan)
     node, first = members[0]
     alone = replace(plan, replicas=(replace(plan.replicas[0], nodes=(_one_worker(first),)),))
     with _running(place, alone, [(node, _one_worker(first))]), Step("one worker answers"):

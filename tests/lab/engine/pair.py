@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -19,17 +20,24 @@ from tests.lab.place import LabError, Place, Step, until
 
 WEIGHTS = "/opt/lab/shared/models/chain"
 KEYS = {"recipe": "lab/a2-dual", "model": "MiniMax-M2-lab", "weights": WEIGHTS, "arch": "x86_64", "auth": "off"}
+NUMBERS = tuple(int(n) for n in os.environ.get("LAB_PAIR", "0,1").split(","))  # which nodes, where others use the first two
+NAMES = tuple(f"n{n}" for n in NUMBERS)
 Pair = list[tuple[nodes.Node, NodePlan]]
 
 
 def the_plan(place: Place, **changes: Any) -> Plan:
     """What an inventory of the lab's first two nodes asks for."""
-    names = [(place.ssh_address(n), {"rank": n, "address": place.address(n), "nic": nodes.CLUSTER_NIC}) for n in (0, 1)]
+    hosts = [{"rank": rank, "address": place.address(n), "nic": nodes.CLUSTER_NIC} for rank, n in enumerate(NUMBERS)]
+    names = [(place.ssh_address(n), host) for n, host in zip(NUMBERS, hosts, strict=True)]
     return make(Source("tests/lab/engine/pair.py", "pair", tuple(names), {**KEYS, "ssh_strict_host_key_checking": "yes", **changes}))
 
 
-def up(place: Place, plan: Plan, pair: Pair) -> None:
-    """Rank 0; every other rank once it can reach rank 0's rpc port; then health."""
+def members(place: Place, plan: Plan) -> Pair:
+    return [(nodes.named(place, NAMES[part.rank]), part) for part in plan.replicas[0].nodes]
+
+
+def up(place: Place, plan: Plan, pair: Pair, alone: Callable[[], None] = lambda: None) -> None:
+    """Rank 0; every other rank once it can reach rank 0's rpc port; then health. `alone` is called while rank 0 waits for the others."""
     (node, first), *others = pair
     head, rpc = first.address, first.ports["rpc"]
     with Step(f"pulling {first.image}"), ThreadPoolExecutor(2) as pool:
@@ -40,6 +48,7 @@ def up(place: Place, plan: Plan, pair: Pair) -> None:
             with Step(f"rank 0 listens for rank {part.rank}"):
                 _wait(place, pair[:1], node, f"ss -Hltn 'sport = :{rpc}' | grep -q .", f"{head}:{rpc}", 600)
                 _wait(place, pair[:1], other, f"timeout 3 bash -c '</dev/tcp/{head}/{rpc}'", f"{head}:{rpc} from {other.name}", 240)
+            alone()
             _run(place, other, part)
         url = f"http://{head}:{first.ports['api']}{plan.verify['paths']['health']}"
         _wait(place, pair, node, f"curl -fsS -m 3 -o /dev/null {url}", url, 1800)
@@ -134,7 +143,7 @@ def main(argv: list[str] | None = None) -> int:
     place = Place()
     try:
         plan = the_plan(place)
-        pair = [(nodes.named(place, f"n{part.rank}"), part) for part in plan.replicas[0].nodes]
+        pair = members(place, plan)
         if args.down:
             down(place, pair)
         else:

@@ -28,16 +28,20 @@ def pins() -> list[str]:
 
 def wheels(place: Place) -> Path:
     """The folder that holds exactly these wheels."""
-    folder = place.cache / "engine" / "wheels"
+    return fetched([*pins(), INSTALLER], place.cache / "engine" / "wheels", "the engine (425 MB in all)")
+
+
+def fetched(exactly: list[str], folder: Path, whose: str) -> Path:
+    """The folder with these wheels and no others."""
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = {_key(pin): pin for pin in (*pins(), INSTALLER)}
+    wanted = {_key(pin): pin for pin in exactly}
     have = {parse_wheel_filename(file.name)[:2]: file for file in folder.glob("*.whl")}
     for key, file in have.items():
         if key not in wanted:
             file.unlink()
     missing = [pin for key, pin in wanted.items() if key not in have]
     if missing:
-        with Step(f"downloading {len(missing)} wheels of the engine (425 MB in all)"):
+        with Step(f"downloading {len(missing)} wheels of {whose}"):
             for batch in _batches(missing):
                 _download(batch, folder)
     return folder
