@@ -33,8 +33,8 @@ test: env lint engines  ## everything once: what CI runs
 test-long: env lint engines  ## full counts and long soaks
 	$(BIN)/python -m pytest -rs
 
-lab-up: env  ## start the lab: NODES=2 FAMILY=a2|a3|nvidia|rocm, LIGHT=1 for sshd only, YES=1 to install what is missing
-	$(LAB) up --nodes $(NODES) --family $(FAMILY) $(if $(LIGHT),--light) $(if $(YES),--yes)
+lab-up: env  ## start the lab: NODES=2 FAMILY=a2|a3|nvidia|rocm, LIGHT=1 for sshd only, BARE=1 without Docker, YES=1 to install what is missing
+	$(LAB) up --nodes $(NODES) --family $(FAMILY) $(if $(LIGHT),--light) $(if $(BARE),--bare) $(if $(YES),--yes)
 
 lab-down:  ## stop the lab and remove all of it but its caches
 	$(LAB) down
@@ -60,8 +60,10 @@ format: env  ## ruff's own formatting
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-golden: env  ## write the golden plans anew; read the diff as data before committing it
+golden: env  ## write the golden plans and docs/checks.md anew; read the diff as data before committing it
 	$(BIN)/python -m tests.unit.golden
+	$(BIN)/python -m roles.run.catalog
+	$(BIN)/python -m roles.doctor.table
 
 lock: env  ## requirements.lock from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.10 --generate-hashes --no-header --no-annotate -o requirements.lock
