@@ -12,6 +12,7 @@ from roles.docker import role as docker
 from roles.firewall import role as firewall
 from roles.image import role as image
 from roles.preflight import role as preflight
+from roles.proxy import role as proxy
 from roles.run import start
 from roles.tuning import role as tuning
 from roles.venv import role as venv
@@ -26,5 +27,6 @@ docker.engine(run)
 image.pull(run)
 venv.environment(run)
 weights.fetch(run)
+proxy.place(run)
 firewall.close(run)
 preflight.again(run, PARSE=1)

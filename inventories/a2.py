@@ -34,8 +34,9 @@ a2 = (
         # "flags": {"max-num-seqs": 64, "async-scheduling": None},  # set or remove engine flags
         # "env": {"HCCL_BUFFSIZE": 512},  # set or remove variables
         # "mounts": ["/data/logs:/logs", "/data/prompts:/prompts:ro"],
-        # "ports": {"api": 20004, "rpc": 2347, "hccl": 60000},
+        # "ports": {"api": 20004, "rpc": 2347, "hccl": 60000, "gang": 27431},
         # "timeouts": {"ready": 5400},   # seconds
+        # "liveness": {"every": 30, "deadline": 60, "strikes": 3, "restarts": 5},  # how it is watched on its nodes
         # "profiler": "/data/profiles",  # turns the profiler on
         # "variants": ["responses"],     # see the recipe
         # "devices": [0, 1, 2, 3, 4, 5, 6, 7],

@@ -18,6 +18,7 @@ h200 = (
         # "variants": ["piecewise"],    # after "CUDA error: an illegal memory access"
         # "variants": ["responses"],    # for /v1/responses
         # "devices": [4, 5, 6, 7],      # with tp 4 on a shared node
+        # "bench": {"gsm8k": {"data": "/data/gsm8k/test.jsonl"}},  # data sets of SGLang's accuracy benchmarks, and a mount of them
         # every other option: see a2.py
     },
 )

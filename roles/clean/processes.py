@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from roles.plan import proxy
 from roles.run.holders import CONTAINER, holders
 from roles.run.seen import Seen
 
@@ -33,6 +34,11 @@ class Process:
     container: str = ""
     kind: Kind = "foreign"
     why: str = ""
+
+    @property
+    def prepared(self) -> bool:
+        """The proxy's: stop leaves it, as all that prepare put there."""
+        return f"{proxy.SUFFIX}.service" in self.cgroup
 
     def row(self) -> str:
         holds = [*self.devices[:3], *(["..."] if len(self.devices) > 3 else []), *(f"port {p}" for p in self.ports)]
@@ -88,7 +94,7 @@ def _kind(pid: int, node: _Node, unit: str, cluster: str, mine: str) -> tuple[Ki
     facts = node.known[pid]
     container = _container(facts.cgroup)
     service = next((w for w in reversed(facts.cgroup.split("/")) if w.endswith(".service")), "")
-    if (mine and container == mine) or service == f"{unit}.service":
+    if (mine and container == mine) or service in (f"{unit}.service", f"{unit}{proxy.SUFFIX}.service"):
         return "ours", "of this cluster's unit"
     if container:
         return "foreign", f"lives in container {node.names.get(container, container[:12])}, which is not ours"
@@ -144,7 +150,7 @@ def _gathered(seen: Seen) -> _Node:
             node.names[h.container] = h.name
     for line in seen["listen"].lines:
         words = line.split("\t")
-        if len(words) >= 6 and words[0].isdigit() and words[1].isdigit():
+        if len(words) >= 6 and words[0].isdigit() and words[1].isdigit() and words[1] != "1":  # systemd, for a socket unit
             pid = int(words[1])
             node.ports[pid] = tuple(sorted({*node.ports.get(pid, ()), int(words[0])}))
             node.known.setdefault(pid, _Facts(0, 0, "?", "?", words[4], words[5] or words[3]))

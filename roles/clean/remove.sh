@@ -1,9 +1,12 @@
 # Removes what is ours on this node: containers and units of this cluster, files, leftovers in shared memory.
 set -u
 folder=$STATE/$CLUSTER
-cd /etc/systemd/system && for file in "bringup-$CLUSTER-"*.service; do
+cd /etc/systemd/system && for file in "bringup-$CLUSTER-"*.socket "bringup-$CLUSTER-"*.service; do
   [ -e "$file" ] || continue
-  systemctl stop "$file" && systemctl disable -q "$file" 2>/dev/null
+  case $file in
+    *@.service) ;; # a template: its instances live for a moment
+    *) systemctl stop "$file" && systemctl disable -q "$file" 2>/dev/null ;;
+  esac
   rm -f "/etc/systemd/system/$file"
 done
 systemctl daemon-reload

@@ -145,7 +145,7 @@ def remains(case: Case, stale: bool, whole: bool = True) -> list[str]:
     seen, cluster = case.seen, case.plan.cluster
     left = _things(seen) if whole else []
     processes = classified(seen, container.unit(cluster, case.replica.name), cluster)
-    left += [p.row() for p in processes if p.kind == "ours" or (p.kind == "orphan" and stale)]
+    left += [p.row() for p in processes if (p.kind == "ours" and (whole or not p.prepared)) or (p.kind == "orphan" and stale)]
     if not any(p.devices for p in processes):
         found = checks.judge(case.plan, {case.node.name: seen})
         left += [f.observed for f in found if f.check.endswith(".idle") and f.level in ("fail", "warn")]

@@ -1,4 +1,4 @@
-"""Our table as text: what comes in is dropped, but for SSH, what was asked for, the replica's own nodes and the API."""
+"""Our table as text: what comes in is dropped, but for SSH, what was asked for, the replica's own nodes and the API, or its proxy."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def rules(cluster: str, node: NodePlan, peers: Iterable[NodePlan], ssh_ports: It
         "meta l4proto { icmp, ipv6-icmp } accept",
     ]
     lines += [f"ip saddr {{ {', '.join(addresses)} }} accept"] if addresses else []
-    lines += [f"tcp dport {node.ports['api']} accept"] if node.rank == 0 else []
+    lines += [f"tcp dport {node.ports.get('proxy', node.ports['api'])} accept"] if node.rank == 0 else []
     body = "".join(f"    {line}\n" for line in [*lines, "drop"])
     chain = f"  chain input {{\n    type filter hook input priority 10; policy accept;\n{body}  }}\n"
     return f"{HEAD}table inet {name}\ndelete table inet {name}\ntable inet {name} {{\n{chain}}}\n"

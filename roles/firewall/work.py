@@ -89,7 +89,7 @@ def _others(now: Present, cluster: str) -> bool:
 
 
 def _changes(case: Case, have: dict[str, str], wanted: dict[str, str], problem: str) -> Iterator[Change]:
-    api = " and the API" if case.node.rank == 0 else ""
+    api = f" and the {'proxy' if 'proxy' in case.node.ports else 'API'}" if case.node.rank == 0 else ""
     number = len(case.peers)
     peers = f", and all that its {'peer sends' if number == 1 else f'{number} peers send'}" if number else ""
     yield Change(f"close the node to all but SSH{api}{peers}")

@@ -16,7 +16,7 @@ from roles.plan.keys import SSH_KEYS, ClusterKeys, HostKeys, passes_through
 from roles.plan.recipe import Recipe
 from roles.plan.source import Source, plain
 
-DOTTED = ("flags", "env", "ports", "timeouts", "docker")
+DOTTED = ("flags", "env", "ports", "timeouts", "liveness", "docker", "tls")
 CLUSTER = tuple(ClusterKeys.model_fields)
 HOST = tuple(HostKeys.model_fields)
 

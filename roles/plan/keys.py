@@ -74,7 +74,14 @@ def _flags(flags: dict[str, object]) -> dict[str, object]:
     return flags
 
 
+def _here(text: str) -> str:
+    if not text.startswith("/") or not text.isprintable():
+        raise ValueError("the absolute path of a file on this machine")
+    return text
+
+
 Path = Annotated[str, AfterValidator(_path)]
+LocalFile = Annotated[str, AfterValidator(_here)]
 EnvValue = Annotated[str | int | float, Field(description="text or a number")]
 
 
@@ -85,6 +92,8 @@ class Ports(Strict):
     rpc: int | None = Field(None, ge=1, le=65535, description="data-parallel handshake")
     hccl: int | None = Field(None, ge=1024, le=65504, description="first of the 32 HCCL ports")
     master: int | None = Field(None, ge=1, le=65535, description="torch distributed master")
+    proxy: int | None = Field(None, ge=1, le=65535, description="the proxy's, with expose: proxy")
+    gang: int | None = Field(None, ge=1, le=65535, description="where the nodes of a replica tell each other what they do")
 
 
 class TimeoutKeys(Strict):
@@ -95,7 +104,19 @@ class TimeoutKeys(Strict):
     ready: int | None = Field(None, ge=1, le=86400, description="everything loaded and serving")
     stall: int | None = Field(None, ge=1, le=86400, description="silence that counts as a stall")
     stop: int | None = Field(None, ge=1, le=3600, description="from TERM to KILL")
+    drain: int | None = Field(None, ge=0, le=86400, description="how long a restart waits for running requests")
     answer: int | None = Field(None, ge=1, le=3600, description="one request of the proof")
+
+
+class LivenessKeys(Strict):
+    """How a proven replica is watched on its own nodes, and what is done when it fails."""
+
+    every: int = Field(30, ge=1, le=3600, description="seconds between one-token requests to every rank")
+    deadline: int = Field(60, ge=1, le=3600, description="seconds one of them may take")
+    strikes: int = Field(3, ge=1, le=100, description="failed rounds in a row, without any counter moving, that count as hung")
+    restarts: int = Field(5, ge=0, le=100, description="restarts in a row before the replica is given up")
+    backoff: int = Field(10, ge=1, le=3600, description="seconds before the first restart; twice as long before each next one")
+    stable: int = Field(600, ge=1, le=86400, description="seconds of service after which restarts are counted from nothing again")
 
 
 def _url(text: str) -> str:
@@ -116,6 +137,20 @@ class DockerKeys(Strict):
     data_root: Path | None = Field(None, description="where images and containers are kept")
 
 
+class TlsKeys(Strict):
+    """The certificate the proxy shows; both are files on this machine."""
+
+    cert: LocalFile = Field(description="the certificate in PEM, with its chain behind it")
+    key: LocalFile = Field(description="its private key in PEM, without a passphrase")
+
+
+class BenchKeys(Strict):
+    """Where a benchmark's own files lie, as the engine's container sees them."""
+
+    script: Path | None = Field(None, description="the script to run instead of the recipe's")
+    data: Path | None = Field(None, description="the data set's file or folder")
+
+
 class ClusterKeys(Strict):
     """The cluster's data: the second part of the group."""
 
@@ -131,6 +166,10 @@ class ClusterKeys(Strict):
     )
     privileges: Literal["seed", "least"] = Field("seed", description="seed: as the vendor page runs it; least: only what the engine needs")
     firewall: bool = Field(False, description="close everything but SSH and the API to machines outside the replica")
+    expose: Literal["direct", "proxy"] = Field(
+        "direct", description="direct: clients ask the engine; proxy: an nginx in front of it, which passes /v1/* and /health only"
+    )
+    tls: TlsKeys | None = Field(None, description="the proxy's certificate; without one it speaks plain HTTP")
     topology: Literal["switched", "back-to-back", "direct-out"] = Field("switched", description="how the accelerators' network is cabled")
     restart: Literal["gang", "never"] = Field("gang", description="what happens when a rank ends")
     image: Annotated[str, _matches(IMAGE, "an image reference such as quay.io/ascend/vllm-ascend:v0.18.0")] | None = Field(
@@ -159,6 +198,8 @@ class ClusterKeys(Strict):
     mounts: list[Annotated[str, AfterValidator(_mount)]] = Field([], description='more mounts, "src:dst[:ro]"')
     ports: Ports = Field(Ports(), description="port numbers to change")
     timeouts: TimeoutKeys = Field(TimeoutKeys(), description="deadlines to change, in seconds")
+    liveness: LivenessKeys = Field(LivenessKeys(), description="how a running replica is watched")
+    bench: dict[str, BenchKeys] = Field({}, description="scripts and data sets of the recipe's benchmarks, by name")
     profiler: Path | None = Field(None, description="folder for profiles; turns the engine's profiler on")
 
     _env_ok = field_validator("env")(_env)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from roles.plan import proof
+from roles.plan import proof, proxy, scenarios
 from roles.plan.cluster import Replica, blamed, cluster_keys, form
 from roles.plan.errors import PlanError
 from roles.plan.library import Library, library
@@ -98,8 +98,9 @@ def make(source: Source, changes: Mapping[str, Any] | None = None, lib: Library 
         **head,
         hash=digest,
         replicas=tuple(_with_label(x, "bringup.plan", digest) for x in replicas),
-        bench=tuple(b for m in r.cluster.replicas for b in proof.bench(recipe, m, r.names | node_names(m, m.head), r.file)),
-        verify=proof.verify(recipe, r.engine, keys, r.cluster.replicas, r.ports, r.served, r.layout.dp, r.deadlines),
+        bench=tuple(b for m in r.cluster.replicas for b in scenarios.entries(r, m, r.names | node_names(m, m.head))),
+        verify=proof.verify(recipe, r.engine, keys, r.cluster.replicas, r.ports, r.served, r.layout.dp, r.deadlines)
+        | proxy.outside(r.cluster.replicas, keys, r.ports),
         warnings=r.warnings,
         left_out=r.settings.left_out,
         title=recipe.title,
@@ -110,7 +111,7 @@ def make(source: Source, changes: Mapping[str, Any] | None = None, lib: Library 
 def _replica(r: Resolved, replica: Replica) -> ReplicaPlan:
     """One replica's nodes and steps, with the hash of what runs on them."""
     nodes = tuple(node_plan(r, replica, n) for n in replica.nodes)
-    spec = _digest({"nodes": [n.data() for n in nodes]})
+    spec = _digest({"nodes": [proxy.engine_part(n.data()) for n in nodes]})
     steps = order(
         replica,
         runtime=r.runtime,
@@ -118,6 +119,7 @@ def _replica(r: Resolved, replica: Replica) -> ReplicaPlan:
         mirrors=list(r.build.mirrors),
         packages=[str(filled(p, r.names, r.place)) for p in r.recipe.venv.packages] if r.recipe.venv else [],
         weights=r.folders,
+        proxy=proxy.step(r.keys, r.engine, r.ports),
         tuned=r.hardware.vendor == "ascend",
         ports=r.ports,
         paths={str(k): v for k, v in r.engine.paths.items()},

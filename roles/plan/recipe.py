@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from roles.plan.bench import Bench, Scalar
 from roles.plan.check import Strict
 
-Scalar = str | bool | int | float
 FlagValue = Scalar | list[Scalar] | dict[str, Any]
 FACTS = (
     "draft", "weights", "profiler", "multi-node", "hccl-moved",
@@ -94,26 +94,6 @@ class Patch(Strict):
         if (self.do == "rename") != (self.to is not None) or (self.do == "comment-out") != (self.line is not None):
             raise ValueError("`to` for a rename, `line` for a comment-out, never both")
         return self
-
-
-class Reference(Strict):
-    """A result the vendor page prints, so that ours can be set beside it."""
-
-    source: str = Field(description="which page prints it")
-    hardware: str = Field(description="what it was measured on")
-    model: str = Field(description="which model was measured")
-    metrics: dict[str, float] = Field(description="figures under the names of the tool's own result file")
-
-
-class Bench(Strict):
-    """One benchmark of the vendor page."""
-
-    tool: Literal["vllm-bench", "sglang-bench", "script"] = Field(description="what runs it, inside the engine's container")
-    options: dict[str, Scalar] = Field({}, description="the tool's own options; true is a bare flag")
-    script: str | None = Field(None, description="script: its path; the inventory may name another")
-    context: int | None = Field(None, ge=1, description="tokens one request needs, where that is more than the recipe's max-model-len")
-    note: str = Field("", description="what a reader must know: where the page is silent or wrong")
-    reference: Reference | None = Field(None, description="the page's own result")
 
 
 class Request(Strict):
@@ -209,6 +189,7 @@ class Timeouts(Strict):
     ready_per_gb: float = Field(ge=0, description="seconds per GB of weights on top of it")
     stall: int = Field(ge=1, description="silence, without bytes read or memory growth, that counts as a stall")
     stop: int = Field(ge=1, description="from TERM to KILL")
+    drain: int = Field(120, ge=0, description="how long a restart waits for running requests")
     answer: int = Field(120, ge=1, description="one request of the proof; more means hung")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from roles.plan import container, proof, setup
+from roles.plan import container, proof, proxy, setup
 from roles.plan import image as images
 from roles.plan.check import collect
 from roles.plan.cluster import Cluster
@@ -18,6 +18,7 @@ from roles.plan.rules import Case, Layout, doubtful, refused
 from roles.plan.settings import Known, Settings, choose, filled, text
 
 HCCL_PORTS = 32
+GANG_PORT = 27431
 SSH_PORT = 22
 
 
@@ -62,8 +63,10 @@ def resolve(cluster: Cluster, keys: ClusterKeys, recipe: Recipe, lib: Library) -
     tables = tuple(lib.table(t, f'files/engines/{recipe.engine}.yaml: "options"') for t in engine.options)
     runtime = keys.runtime or recipe.runtime
     build = images.choose(recipe, hardware, keys, runtime, tables[0], place)
-    ports = _ports(recipe, keys, place)
     size = len(cluster.replicas[0].nodes)
+    collect(f"{place}: {reason}" for reason in proxy.refused(keys, hardware, cluster.replicas))
+    own = {str(k): v for k, v in recipe.ports.items()} | ({"gang": GANG_PORT} if size > 1 else {}) | proxy.ports(keys)
+    ports = _ports(own, keys, place)
     facts = _facts(keys, model, runtime, size, recipe)
     settings = choose(recipe, engine, Known(tables, build.version), facts, keys.variants, keys.flags, keys.env, place)
     layout = _layout(settings, engine, {"nodes": size}, place)
@@ -86,7 +89,10 @@ def resolve(cluster: Cluster, keys: ClusterKeys, recipe: Recipe, lib: Library) -
         patches=setup.chosen(recipe.setup, build.version, file) if runtime == "docker" else [],
         weights=folder if keys.weights or not engine.launch else None,  # a launch step fetches its own unless it is given one
         served=names["served"],
-        warnings=(*cluster.warnings, *build.warnings, *settings.warnings, *(f"{place}: {doubt}" for doubt in doubtful(case))),
+        warnings=(
+            *cluster.warnings, *build.warnings, *settings.warnings,
+            *(f"{place}: {doubt}" for doubt in (*doubtful(case), *proxy.doubtful(keys, engine))),
+        ),
     )  # fmt: skip
 
 
@@ -98,14 +104,14 @@ def _facts(keys: ClusterKeys, model: Model, runtime: str, size: int, recipe: Rec
     return frozenset(found)
 
 
-def _ports(recipe: Recipe, keys: ClusterKeys, place: str) -> dict[str, Any]:
+def _ports(known: Mapping[str, int], keys: ClusterKeys, place: str) -> dict[str, Any]:
     own = {k: v for k, v in keys.ports.model_dump().items() if v is not None}
     collect(
-        f'{place}: "ports.{k}" is {v}, but recipe {keys.recipe} has no such port; expected {", ".join(recipe.ports)}'
+        f'{place}: "ports.{k}" is {v}, but recipe {keys.recipe} has no such port; expected {", ".join(known)}'
         for k, v in own.items()
-        if k not in recipe.ports
+        if k not in known
     )
-    numbers = {str(k): own.get(k, v) for k, v in recipe.ports.items()}
+    numbers = {str(k): own.get(k, v) for k, v in known.items()}
     taken = {SSH_PORT: "ssh"}
     spans: dict[str, range] = {}
     for name in sorted(numbers, key=lambda k: k in own):  # the inventory's last: a clash is its to mend

@@ -138,7 +138,7 @@ def doubtful(case: Case) -> Iterator[str]:
             "back-to-back cabling has no full mesh, so the MC2 exchange of experts cannot be built (VA#7606); "
             "this plan keeps off it, slower than a switch"
         )
-    if case.keys.auth != "off" and case.engine.auth_env is None:
+    if case.keys.auth != "off" and case.engine.auth_env is None and case.keys.expose == "direct":
         asked = case.keys.auth.partition(":")[0]
         yield (
             f'"auth" is {asked}, but {case.engine.title} reads no key from its environment and everyone would see it on its command line: '

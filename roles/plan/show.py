@@ -28,7 +28,9 @@ def _lines(plan: Plan, explain: bool) -> Iterator[str]:
             yield f"  left out: {item}"
     for replica in plan.replicas:
         yield ""
-        yield f"replica {replica.name}  {plan.verify['endpoints'][replica.name]}/v1"
+        engine = plan.verify["endpoints"][replica.name]
+        outside = plan.verify.get("outside", {}).get(replica.name)
+        yield f"replica {replica.name}  {outside}/v1  (nginx, in front of {engine})" if outside else f"replica {replica.name}  {engine}/v1"
         for node in replica.nodes:
             yield from _node(node, explain)
         yield from _steps(replica)

@@ -13,6 +13,7 @@ DO = {
     "image": "the image is present, the same digest on every node",
     "venv": "the environment is made by uv, the same versions on every node",
     "weights": "the checkpoint is complete at this path, the same on every node",
+    "proxy": "nginx listens on this port for everyone else, in front of the engine",
     "start": "the node's unit is started: it runs setup, if any, and the engine",
     "listen": "the port listens on this address",
     "reach": "the port is reached from this node",
@@ -35,6 +36,7 @@ def order(
     mirrors: list[str],
     packages: list[str],
     weights: list[str],
+    proxy: Step,
     tuned: bool,
     ports: dict[str, Any],
     paths: dict[str, str],
@@ -53,6 +55,7 @@ def order(
     else:
         steps += [{"node": n.name, "do": "venv", "packages": packages} for n in replica.nodes]
     steps += [{"node": n.name, "do": "weights", "path": w} for w in weights for n in replica.nodes]
+    steps += [{"node": head.name, "do": "proxy", **proxy}] if proxy else []
     steps.append({"node": head.name, "do": "start", "rank": 0})
     if rest:
         gate = {"address": head.address, "port": ports["rpc"]}
@@ -69,15 +72,16 @@ def order(
 
 
 def connections(replica: Replica, ports: dict[str, Any]) -> list[Step]:
-    """Which connections the replica needs: clients to the API; between its nodes everything.
+    """Which connections the replica needs: clients to the API, or to the proxy in front of it; between its nodes everything.
 
     Between nodes the engines also use random ports (ZMQ, gloo: about 130 at tp 8), so a list of
     port numbers would be a lie: all TCP between the nodes, closed to everyone else.
     """
     head = replica.head
-    steps: list[Step] = [{"node": head.name, "do": "open", "from": ["any"], "to": head.address, "ports": [str(ports["api"])]}]
+    front = str(ports.get("proxy", ports["api"]))
+    steps: list[Step] = [{"node": head.name, "do": "open", "from": ["any"], "to": head.address, "ports": [front]}]
     if len(replica.nodes) > 1:
-        named = [str(ports[p]) for p in ("rpc", "hccl", "master") if p in ports]
+        named = [str(ports[p]) for p in ("rpc", "hccl", "master", "gang") if p in ports]
         for node in replica.nodes:
             others = [n.address for n in replica.nodes if n is not node] if len(replica.nodes) <= 8 else [f"replica {replica.name}"]
             steps.append({"node": node.name, "do": "open", "from": others, "to": node.address, "ports": ["1-65535"], "named": named})

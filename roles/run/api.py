@@ -16,6 +16,7 @@ import httpx2
 from gevent.server import StreamServer
 
 from roles.plan.plan import ReplicaPlan
+from roles.run import tls
 from roles.run.run import Run
 
 
@@ -29,24 +30,26 @@ class Api:
 
 
 @contextmanager
-def opened(run: Run, replica: ReplicaPlan) -> Iterator[Api]:
-    """Proxies of the environment are for other places: cluster addresses are asked directly."""
+def opened(run: Run, replica: ReplicaPlan, outside: bool = False) -> Iterator[Api]:
+    """Proxies of the environment are for other places: cluster addresses are asked directly. `outside`: the proxy, not the engine."""
     head = replica.nodes[0]
-    port = int(head.ports["api"])
+    port = int(head.ports["proxy" if outside else "api"])
+    certificate = tls.pinned(run.plan) if outside else None
+    url, verify = f"{'https' if certificate else 'http'}://{head.address}:{port}", certificate or True
     if _direct(head.address, port):
-        with httpx2.Client(trust_env=False) as client:
-            yield Api(f"http://{head.address}:{port}", client, "direct")
+        with httpx2.Client(trust_env=False, verify=verify) as client:
+            yield Api(url, client, "direct")
         return
     transport = _transport(run, head.name)
     if transport is None:
-        with httpx2.Client(trust_env=False) as client:
-            yield Api(f"http://{head.address}:{port}", client, "direct, though nothing answered")
+        with httpx2.Client(trust_env=False, verify=verify) as client:
+            yield Api(url, client, "direct, though nothing answered")
         return
     folder = Path(tempfile.mkdtemp(prefix="bringup-"))  # 0700: nobody else gets at the socket
     server = _forward(transport, folder / "api.sock", head.address, port)
     try:
-        with httpx2.Client(transport=httpx2.HTTPTransport(uds=str(folder / "api.sock"), trust_env=False)) as client:
-            yield Api(f"http://{head.address}:{port}", client, f"through SSH to {head.name}")
+        with httpx2.Client(transport=httpx2.HTTPTransport(uds=str(folder / "api.sock"), trust_env=False, verify=verify)) as client:
+            yield Api(url, client, f"through SSH to {head.name}")
     finally:
         server.stop(timeout=1)
         shutil.rmtree(folder, ignore_errors=True)

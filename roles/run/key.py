@@ -7,11 +7,14 @@ import secrets
 import stat
 from pathlib import Path
 
-from roles.plan import container
+from roles.plan import container, proxy
 from roles.plan.errors import PlanError
 from roles.plan.plan import Plan, ReplicaPlan
 from roles.run import remote
 from roles.run.run import Run
+
+MARK = "# the key: "
+"""What stands before the key in the file that the proxy reads."""
 
 
 def local_file(cluster: str) -> Path:
@@ -23,14 +26,27 @@ def local_file(cluster: str) -> Path:
 def named_file(plan: Plan) -> Path | None:
     """The file a curl line reads; None where there is no key."""
     kind, _, path = plan.known.keys.auth.partition(":")
-    if kind == "off" or plan.known.engine.auth_env is None:
+    if kind == "off" or not (plan.known.engine.auth_env or asked_by_proxy(plan)):
         return None
     return Path(path) if kind == "file" else local_file(plan.cluster)
 
 
 def secrets_path(plan: Plan, replica: ReplicaPlan) -> str:
     """The file on the nodes; empty where the engine takes no key."""
-    return container.secrets_file(plan.cluster, replica.name) if named_file(plan) is not None else ""
+    takes = plan.known.engine.auth_env is not None and named_file(plan) is not None
+    return container.secrets_file(plan.cluster, replica.name) if takes else ""
+
+
+def asked_by_proxy(plan: Plan) -> bool:
+    """Whether the proxy asks for the key, because the engine cannot."""
+    return proxy.checks_key(plan.known.keys, plan.known.engine)
+
+
+def _kept_in(plan: Plan, replica: ReplicaPlan) -> tuple[str, str]:
+    """The file of a node that holds the key, and what stands before it there."""
+    if asked_by_proxy(plan):
+        return proxy.file(plan.cluster, replica.name, "key"), MARK
+    return secrets_path(plan, replica), f"{plan.known.engine.auth_env}="
 
 
 def read(path: Path) -> str:
@@ -49,8 +65,8 @@ def read(path: Path) -> str:
 def given(plan: Plan) -> None:
     """A file that the inventory names is read before anything is touched."""
     path = named_file(plan)
-    if path is not None and plan.known.keys.auth.startswith("file:"):
-        read(path)
+    if path is not None and plan.known.keys.auth.startswith("file:") and not read(path).isascii() and asked_by_proxy(plan):
+        raise PlanError(f'"auth" names {path}, whose key is not all ASCII; expected that of a key which the proxy compares')
 
 
 def known(run: Run) -> str:
@@ -78,19 +94,18 @@ def keep(path: Path, key: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, stat.S_IRUSR | stat.S_IWUSR)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        os.fchmod(descriptor, 0o600)  # a file that was there keeps its mode when it is opened
         file.write(key + "\n")
-    path.chmod(0o600)
 
 
 def _from_nodes(run: Run) -> str:
     """Another machine brought the cluster up: its key lies on the nodes. Read without a trace in any log."""
-    variable = run.plan.known.engine.auth_env
     for replica in run.plan.replicas:
         host = run.hosts.get(replica.nodes[0].name)
-        source = secrets_path(run.plan, replica)
+        source, before = _kept_in(run.plan, replica)
         if host is None or not source:
             continue
-        text = remote.script(values={"FILE": source, "KEY": f"{variable}="}) + 'sed -n "s/^$KEY//p" "$FILE" 2>/dev/null | head -n 1'
+        text = remote.script(values={"FILE": source, "KEY": before}) + 'sed -n "s/^$KEY//p" "$FILE" 2>/dev/null | head -n 1'
         done = remote.run(run.state, host, "bringup-key", text, limit=15)
         if done.ok and done.text.strip():
             path = named_file(run.plan)

@@ -48,6 +48,27 @@ def _count(value: Any) -> int:
     return value
 
 
+def _positive(value: Any) -> int:
+    if _count(value) == 0:
+        raise ValueError
+    return int(value)
+
+
+def _counts(value: Any) -> tuple[int, ...]:
+    """Different numbers from 1 on, in the order they were given."""
+    items = value if isinstance(value, list) else [int(v) for v in str(value).split(",")]
+    return tuple(dict.fromkeys(_positive(i) for i in items))
+
+
+def _share(value: Any) -> float:
+    """0.1 and 10% are the same."""
+    found = re.fullmatch(r"(\d*\.?\d+)(%?)", str(value))
+    share = float(found[1]) / (100 if found[2] else 1) if found and not isinstance(value, bool) else 0.0
+    if not 0 < share < 1:
+        raise ValueError
+    return share
+
+
 def _choice(*words: str) -> Callable[[Any], str]:
     def read(value: Any) -> str:
         if value is False and "off" in words:
@@ -78,6 +99,12 @@ VERBS: Mapping[str, Mapping[str, Option]] = {
         **PREPARING,
         "soak": SOAK,
         "keep": _flags("leave a failed start as it is, for a look at it"),
+        "rolling": Option(_count, "a number of replicas", "how many replicas are taken down at a time for a change (default: all)"),
+        "rollback": Option(
+            _choice("auto", "ask", "never", "now"),
+            "auto, ask, never or now",
+            "a change that fails its proof: back to the plan before, ask first, or stay; now: go back to it without a change",
+        ),
         "forget": Option(_text, "a node's name", "a node that left the inventory while our containers were on it"),
     },
     "verify": {"runs": RUNS, "soak": SOAK},
@@ -87,7 +114,15 @@ VERBS: Mapping[str, Mapping[str, Option]] = {
         "follow": _flags("go on until Ctrl-C"),
         "tail": Option(_count, "a number of lines", "how many of the last lines of each node (default 200; 0: all)"),
     },
-    "bench": {"runs": RUNS, "only": Option(_text, "a benchmark's name", "one of the recipe's benchmarks")},
+    "bench": {
+        "runs": RUNS,
+        "scenario": Option(_text, "names of benchmarks with commas between them", "which of the recipe's benchmarks (default: all)"),
+        "sweep": Option(_counts, "numbers such as 1,4,16", "each benchmark at these numbers of requests at the same time"),
+        "prompts": Option(_positive, "a number of requests from 1 on", "how many requests in all, instead of the recipe's"),
+        "seed": Option(_count, "a whole number", "the tools' seed (default: a new one each time, so that no cache answers)"),
+        "tolerance": Option(_share, "a share such as 0.1 or 10%", "how far a figure may be worse than the one beside it (default 10%)"),
+        "limit": Option(_seconds, "a time such as 30m", "how long one benchmark may take (default 2h)"),
+    },
     "doctor": {"runs": RUNS},
     "stop": {"runs": RUNS, "takeover": TAKEOVER},
     "clean": {
@@ -100,7 +135,7 @@ VERBS: Mapping[str, Mapping[str, Option]] = {
         "revert": _flags("put the recorded host settings back"),
     },
 }
-CHANGING = ("prepare", "serve", "bench", "stop", "clean")
+CHANGING = ("prepare", "serve", "stop", "clean")
 
 
 def split(verb: str, data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -11,7 +11,7 @@ from pyinfra.context import ctx_state
 
 from roles.plan.errors import PlanError
 from roles.plan.plan import make
-from roles.run import checks, guard, key
+from roles.run import checks, guard, key, scenarios, tls
 from roles.run.folder import Folder
 from roles.run.options import CHANGING, split
 from roles.run.run import Run
@@ -36,6 +36,9 @@ def _begin(now: State, name: str) -> Run:
         plan = make(from_pyinfra(inventory), keys, where="--data")
         checks.skipped(options.get("skip"))
         key.given(plan)
+        tls.given(plan)
+        if name == "bench":
+            scenarios.chosen(plan, options)
     except PlanError as e:
         usage(*e.problems)
     dry, yes = "--dry" in sys.argv, not now.check_for_changes
@@ -50,6 +53,7 @@ def _begin(now: State, name: str) -> Run:
     hosts = {n.name: reached[n.name] for n in plan.nodes if n.name in reached}
     run = Run(name, plan, options, now, hosts, missing, Folder(plan.cluster, name, options.get("runs")), _command(name), dry, yes)
     guard.watch(run)
+    run.folder.plan(plan.data())
     run.folder.event("run", verb=name, plan_hash=plan.hash, nodes=list(hosts), missing=missing, dry=dry)
     return run
 

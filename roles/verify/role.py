@@ -11,6 +11,7 @@ from typing import Any
 from roles.plan.plan import ReplicaPlan
 from roles.run import api, key, remote
 from roles.run.run import Run
+from roles.verify import outside
 from roles.verify.proof import Proof, Result
 
 SHORT_SOAK = 10.0
@@ -67,14 +68,21 @@ def _results(run: Run, replica: ReplicaPlan, soak: float) -> list[Result]:
     with api.opened(run, replica) as way:
         proof = Proof(way, run.plan.verify, key.known(run), run.cancel.is_set)
         for result in proof.all(soak):
-            results.append(result)
-            mark = "proven " if result.ok else "REFUTED"
-            print(f"  {replica.name}  {mark}  {result.name.ljust(13)} {result.seconds:6.1f} s  {result.said}", flush=True)
-            run.folder.event("proof", replica=replica.name, **result.data())
+            results.append(_told(run, replica, result))
             if not result.ok and result.name in ("health", "ranks"):
                 break  # the others would only wait in vain
+    if "outside" in run.plan.verify and all(r.ok for r in results) and not run.cancel.is_set():
+        with api.opened(run, replica, outside=True) as way:
+            results.append(_told(run, replica, outside.proven(way, run.plan.verify, key.known(run))))
     run.facts.setdefault("report.proof", {})[replica.name] = [r.data() for r in results]
     return results
+
+
+def _told(run: Run, replica: ReplicaPlan, result: Result) -> Result:
+    mark = "proven " if result.ok else "REFUTED"
+    print(f"  {replica.name}  {mark}  {result.name.ljust(13)} {result.seconds:6.1f} s  {result.said}", flush=True)
+    run.folder.event("proof", replica=replica.name, **result.data())
+    return result
 
 
 def times(stages: Iterable[Mapping[str, Any]], replica: ReplicaPlan) -> dict[str, float]:
@@ -90,7 +98,7 @@ def times(stages: Iterable[Mapping[str, Any]], replica: ReplicaPlan) -> dict[str
 
 def _announce(run: Run, replica: ReplicaPlan) -> None:
     """The endpoint, what each stage took, and a curl line that reads the key from its file."""
-    url = run.plan.verify["endpoints"][replica.name]
+    url = run.plan.verify.get("outside", run.plan.verify["endpoints"])[replica.name]
     path = key.named_file(run.plan)
     auth = f' -H "Authorization: Bearer $(cat {shlex.quote(str(path))})"' if path else ""
     print(f"  {replica.name}  {', '.join(f'{name} {seconds:.0f} s' for name, seconds in times(run.stages, replica).items())}")

@@ -79,7 +79,8 @@ RECIPES = [
     ("setup with a relative file", DUAL + "setup: [{do: rename, file: a, to: /b, versions: ==1.0, why: x}]\n", ('"setup.0.file"',)),
     ("shm without a unit", DUAL + 'shm: "12"\n', ('"shm"',)),
     ("bench of an unknown tool", DUAL + "bench: {b: {tool: wrk}}\n", ('"bench.b.tool"', "vllm-bench")),
-    ("reference without figures", DUAL + "bench: {b: {tool: script, reference: {source: s, hardware: h, model: m}}}\n", ('"bench.b.reference.metrics" is missing',)),
+    ("reference of a workload without a length", DUAL + "bench: {b: {tool: script, reference: {source: s, hardware: h, model: m, metrics: {x: 1.0}, setup: {engine: e, machine: m, accelerators: 8}, workload: {output: 1, concurrency: 1, prompts: 1}}}}\n", ('"bench.b.reference.workload.input"', "missing")),
+    ("reference without figures", DUAL + "bench: {b: {tool: script, reference: {source: s, hardware: h, model: m, setup: {engine: e, machine: m, accelerators: 8}, workload: {input: 1, output: 1, concurrency: 1, prompts: 1}}}}\n", ('"bench.b.reference.metrics" is missing',)),
     ("a request without a path", DUAL + "verify: {v: {body: {}}}\n", ('"verify.v.path" is missing',)),
     ("a variant with a typo", DUAL + "variants: {v: {why: x, flag: {}}}\n", ('"variants.v.flag" is not a field', 'did you mean "flags"')),
 ]  # fmt: skip

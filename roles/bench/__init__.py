@@ -1,0 +1,1 @@
+"""Measurement: the page's own benchmarks, on what runs now."""

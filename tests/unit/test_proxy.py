@@ -1,0 +1,285 @@
+"""The proxy: when the plan has it, its texts, when it is put in place and removed, and the script that does so."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from roles.firewall.rules import rules
+from roles.plan import proxy
+from roles.plan.errors import PlanError
+from roles.plan.plan import Plan, make
+from roles.plan.show import readable
+from roles.plan.source import Source
+from roles.proxy import config
+from roles.proxy.work import Work, work
+from roles.run import checks
+from roles.run.checks import Case
+from roles.run.seen import Section, Seen
+from tests.unit.sources import hosts, plan, source
+
+TLS = {"cert": "/etc/ssl/api.crt", "key": "/etc/ssl/api.pem"}
+HOST = {"nginx": "/usr/sbin/nginx", "version": "1.22.1", "tool": "apt-get", "systemd": "yes", "enabled": "", "active": ""}
+UP = {"enabled": "enabled", "active": "active"}
+
+
+def case(at: int = 0, host: dict[str, str] | None = None, files: dict[str, str] | None = None, **keys: Any) -> Case:
+    made = plan("vllm-ascend/a2-dual", **{"expose": "proxy", **keys})
+    node = made.nodes[at]
+    found = {"proxy.host": Section("", 0, tuple(f"{k}={v}" for k, v in {**HOST, **(host or {})}.items()))}
+    for name in ("conf", "unit"):
+        text = (files or {}).get(name)
+        found[f"proxy.{name}"] = Section("", 0, tuple(text.splitlines())) if text else Section("", 1)
+    return Case(made, made.replicas[0], node, Seen(node.name, found))
+
+
+def written(**keys: Any) -> dict[str, str]:
+    todo = work(case(**keys))
+    return {"conf": todo.conf, "unit": todo.unit}
+
+
+def whats(todo: Work) -> list[str]:
+    return [c.what for c in todo.changes]
+
+
+# The plan
+
+
+def test_a_plan_without_it_says_nothing_of_it() -> None:
+    made = plan()
+    assert "outside" not in made.verify
+    assert not [s for s in made.replicas[0].steps if s["do"] == "proxy"]
+    assert "proxy" not in made.nodes[0].ports
+
+
+def test_with_it_the_plan_names_its_port_its_step_and_where_clients_ask() -> None:
+    made = plan(expose="proxy")
+    assert made.nodes[0].ports["proxy"] == 8080
+    assert made.verify["outside"] == {"r0": "http://10.0.0.11:8080"}
+    assert made.verify["endpoints"] == {"r0": "http://10.0.0.11:20004"}, "the proof goes on asking the engine itself"
+    steps = [s for s in made.replicas[0].steps if s["do"] in ("proxy", "open")]
+    assert steps[0]["ports"] == ["8080"]
+    assert steps[-1] == {"node": "10.0.0.11", "do": "proxy", "port": 8080, "tls": False, "key": False}
+    assert "replica r0  http://10.0.0.11:8080/v1  (nginx, in front of http://10.0.0.11:20004)" in readable(made)
+
+
+def test_with_a_certificate_it_speaks_tls() -> None:
+    made = plan(expose="proxy", tls=TLS, ports={"proxy": 443})
+    assert made.verify["outside"] == {"r0": "https://10.0.0.11:443"}
+    assert plan(expose="proxy", tls=TLS).nodes[0].ports["proxy"] == 8443
+
+
+def test_it_comes_and_goes_without_a_restart_of_the_engine() -> None:
+    without, behind = plan(), plan(expose="proxy")
+    assert without.replicas[0].spec == behind.replicas[0].spec
+    assert without.hash != behind.hash
+
+
+@pytest.mark.parametrize(("recipe", "auth", "asks"), [
+    ("vllm-ascend/a3", "generate", False), ("sglang/nvidia-tp4", "generate", True), ("sglang/nvidia-tp4", "off", False),
+    ("xinference/awq", "file:/k", True),
+])  # fmt: skip
+def test_it_asks_for_the_key_where_the_engine_cannot(recipe: str, auth: str, asks: bool) -> None:
+    made = plan(recipe, expose="proxy", auth=auth)
+    assert proxy.checks_key(made.known.keys, made.known.engine) == asks
+    assert ("map $http_authorization" in config.conf(made, made.replicas[0])) == asks
+
+
+def test_the_way_round_it_is_a_warning_until_it_is_closed() -> None:
+    (said,) = [w for w in plan("sglang/nvidia-tp4", expose="proxy").warnings if "expose" in w]
+    assert said.endswith('SGLang can still be asked at its own port, where it asks nobody for a key: set "firewall": True to close that')
+    assert not [w for w in plan("sglang/nvidia-tp4", expose="proxy", firewall=True).warnings if "expose" in w or "auth" in w]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "keys", "says"),
+    [
+        ("vllm-ascend/a3", {"tls": TLS}, '"tls" is given, but "expose" is direct'),
+        ("vllm-ascend/a3", {"ports": {"proxy": 80}}, '"ports.proxy" is 80, but "expose" is direct'),
+        ("vllm-ascend/a3", {"expose": "nginx"}, "\"expose\" is 'nginx'; expected 'direct' or 'proxy'"),
+        ("vllm-ascend/a3", {"expose": "proxy", "tls": {"cert": "/c"}}, '"tls.key" is missing'),
+        ("vllm-ascend/a3", {"expose": "proxy", "tls": {"cert": "c", "key": "/k"}}, "\"tls.cert\" is 'c'; expected the absolute path"),
+        ("vllm-ascend/a3", {"expose": "proxy", "ports": {"proxy": 20002}}, '"ports.proxy" is 20002, which collides with api'),
+        ("xinference/mlx", {"expose": "proxy"}, "there is no systemd to run the proxy"),
+    ],
+)
+def test_what_cannot_work_is_one_sentence(recipe: str, keys: dict[str, Any], says: str) -> None:
+    if "20002" in str(keys):
+        keys["ports"]["proxy"] = plan(recipe).nodes[0].ports["api"]
+        says = says.replace("20002", str(keys["ports"]["proxy"]))
+    with pytest.raises(PlanError) as e:
+        plan(recipe, **keys)
+    assert len(e.value.problems) == 1
+    assert says in e.value.problems[0]
+
+
+def test_a_replica_cannot_be_named_as_a_proxys_unit_is() -> None:
+    kept = source("vllm-ascend/a2-dual", expose="proxy")
+    with pytest.raises(PlanError, match='"replica" is "r0-proxy"'):
+        make(Source("test.py", "test", tuple(hosts(2, "r0-proxy")), kept.data))
+
+
+def test_the_firewall_opens_the_proxys_port_and_no_longer_the_engines() -> None:
+    made = plan(expose="proxy", firewall=True)
+    text = rules("test", made.nodes[0], [made.nodes[1]], [])
+    assert "tcp dport 8080 accept" in text
+    assert "20004" not in text
+    assert "8080" not in rules("test", made.nodes[1], [made.nodes[0]], [])
+
+
+# Its texts
+
+KEYS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=40)
+
+
+@settings(max_examples=200, deadline=None)
+@given(KEYS, KEYS)
+def test_no_letter_of_a_key_means_anything_to_nginx(key: str, other: str) -> None:
+    note, line = config.asked(key).splitlines()
+    assert note == f"# the key: {key}"
+    found = re.fullmatch(r'"~((?:[A-Za-z0-9^(?:)+]|\\x[0-9a-f]{2}|\\z)+)" 1;', line)
+    assert found
+    knows = re.compile(found[1].replace(r"\z", r"\Z"))
+    assert knows.match(f"Bearer {key}")
+    assert knows.match(f"bearer {key}")
+    assert not knows.match(key)
+    assert not knows.match(f"Bearer {key}{other}")
+    assert bool(knows.match(f"Bearer {other}")) == (other == key), "capitals count"
+
+
+@pytest.mark.parametrize("key", ["", "a b", "a\nb", "schlüssel", "\x7f"])
+def test_a_key_that_could_not_be_compared_is_refused(key: str) -> None:
+    with pytest.raises(ValueError, match="one word of printable ASCII"):
+        config.asked(key)
+
+
+texts = st.one_of(
+    st.sampled_from(
+        ["r0;", "r0}", "a b", "x\n}", "$host", "#", '"', "'", "r0;return 200", "${IFS}", "10.0.0.11;", "../x", "%n", "{{7*7}}"]
+    ),
+    st.text(max_size=12),
+    st.from_regex(r"[a-z][a-z0-9-]{0,8}", fullmatch=True),
+)
+
+
+def shape(text: str) -> list[str]:
+    """A configuration without its values: every directive, every bracket."""
+    return re.findall(r"^ *([a-z_]+|\}|#)|([;{}])", text, re.MULTILINE)  # type: ignore[return-value]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.one_of(st.just("test"), texts), st.one_of(st.just("r0"), texts), st.one_of(st.just("10.0.0.11"), texts),
+    st.one_of(st.just(8080), st.integers(-1, 70000)),
+)  # fmt: skip
+def test_no_name_of_an_inventory_adds_a_word_to_the_configuration(cluster: str, replica: str, address: str, port: int) -> None:
+    """Whatever stands in the inventory: it is refused, or every directive is the same as with harmless names."""
+    data = {**source("vllm-ascend/a3").data, "expose": "proxy", "ports": {"proxy": port}}
+    host = (address or "x", {"rank": 0, "address": address, "nic": "eth0", "replica": replica})
+    calm = plan("vllm-ascend/a3", expose="proxy")
+    try:
+        made = make(Source("test.py", cluster, (host,), data))
+    except PlanError:
+        return
+    try:
+        text, unit = config.conf(made, made.replicas[0]), config.unit(made, made.replicas[0])
+    except ValueError:  # the last gate: what the models let pass and nginx must not see
+        return
+    assert shape(text) == shape(config.conf(calm, calm.replicas[0]))
+    assert len(unit.splitlines()) == len(config.unit(calm, calm.replicas[0]).splitlines())
+
+
+def test_where_the_certificate_lies_on_this_machine_is_not_told_to_the_node() -> None:
+    made = plan(expose="proxy", tls={"cert": "/home/me/a b;c.crt", "key": "/home/me/$k.pem"})
+    text = config.conf(made, made.replicas[0]) + config.unit(made, made.replicas[0])
+    assert "/home/me" not in text
+    assert "/etc/bringup/test/r0.proxy.pem" in text
+
+
+# When it is put in place
+
+
+def test_it_is_installed_written_and_started_once() -> None:
+    todo = work(case(host={"nginx": "", "version": ""}), {})
+    assert whats(todo) == [
+        "install nginx with apt-get, without its own site on port 80",
+        "write /etc/bringup/test/r0.proxy.conf",
+        "write /etc/systemd/system/bringup-test-r0-proxy.service",
+        "start the proxy on port 8080",
+    ]
+    assert work(case(host=UP, files=written()), {}).changes == ()
+
+
+def test_only_the_first_rank_has_one() -> None:
+    assert work(case(at=1), {}).changes == ()
+
+
+def test_another_port_is_a_reload_of_a_changed_file() -> None:
+    todo = work(case(host=UP, files=written(), ports={"proxy": 9000}), {})
+    assert whats(todo) == ["change /etc/bringup/test/r0.proxy.conf", "reload the proxy on port 9000"]
+    assert "-        listen 8080 default_server" in todo.changes[0].diff
+
+
+@pytest.mark.parametrize("lost", [{"active": "failed"}, {"enabled": "disabled"}])
+def test_one_that_somebody_stopped_is_put_back(lost: dict[str, str]) -> None:
+    assert work(case(host={**UP, **lost}, files=written()), {}).changes
+
+
+def test_a_secret_file_that_differs_is_written_again_and_never_shown() -> None:
+    keys = {"tls": TLS}
+    here = case(host=UP, files=written(**keys), **keys)
+    assert work(here, {"crt": True, "pem": True}).changes == ()
+    todo = work(here, {"crt": True, "pem": False})
+    assert whats(todo)[0] == "write /etc/bringup/test/r0.proxy.pem: its certificate's private key"
+    assert not todo.changes[0].diff
+
+
+def test_no_longer_asked_for_it_is_removed() -> None:
+    todo = work(case(host=UP, files=written(), expose="direct"), {})
+    assert todo.remove
+    assert whats(todo) == ["remove the proxy: the inventory no longer asks for it"]
+    assert work(case(expose="direct"), {}).changes == ()
+
+
+@pytest.mark.parametrize(
+    ("host", "level", "says"),
+    [
+        ({"nginx": "", "tool": ""}, "fail", "neither apt-get nor dnf"),
+        ({"systemd": ""}, "fail", "does not run systemd"),
+        ({}, "warn", "start the proxy on port 8080"),
+        (UP, "pass", "nginx 1.22.1 on port 8080"),
+    ],
+)
+def test_one_state_gives_one_finding(host: dict[str, str], level: str, says: str) -> None:
+    here = case(host=host, files=written() if host is UP else None)
+    (found,) = [f for f in checks.judge(here.plan, {here.node.name: here.seen}) if f.check == "proxy.ready"]
+    assert found.level == level
+    assert says in found.observed
+
+
+def test_nothing_is_said_where_nobody_asked_for_one() -> None:
+    here = case(expose="direct")
+    assert not [f for f in checks.judge(here.plan, {here.node.name: here.seen}) if f.check == "proxy.ready"]
+
+
+def test_our_own_nginx_on_its_port_is_no_conflict() -> None:
+    made: Plan = plan("vllm-ascend/a3", expose="proxy")
+    for group, level in (("/system.slice/bringup-test-r0-proxy.service", "pass"), ("/system.slice/nginx.service", "fail")):
+        sections = {
+            "unit": Section("", 0, ("name=bringup-test-r0",)),
+            "listen": Section("", 0, (f"8080\t7\t0.0.0.0:8080\tnginx\t{group}\tnginx: master",)),
+        }
+        found = checks.judge(made, {made.nodes[0].name: Seen(made.nodes[0].name, sections)})
+        assert [f.level for f in found if f.check == "network.ports"] == [level]
+
+
+@pytest.mark.parametrize("file", ["probe.sh", "apply.sh", "compare.sh"])
+def test_the_scripts_are_plain_shell(file: str) -> None:
+    path = Path(config.__file__).with_name(file)
+    assert subprocess.run(["dash", "-n", str(path)], check=False).returncode == 0
