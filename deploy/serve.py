@@ -1,6 +1,7 @@
 """From bare nodes to a proven endpoint: check, prepare, start in order, prove.
 
-pyinfra INVENTORY deploy/serve.py [-y|--dry] [--data soak=10m] [--data keep=true] [--data takeover=true] [--data forget=NODE]
+pyinfra INVENTORY deploy/serve.py [-y|--dry] [--data soak=10m] [--data rolling=1] [--data rollback=auto|ask|never|now] [--data keep=true]
+    [--data takeover=true] [--data forget=NODE]
 """
 
 import sys
@@ -13,6 +14,7 @@ from roles.doctor import role as doctor
 from roles.firewall import role as firewall
 from roles.image import role as image
 from roles.preflight import role as preflight
+from roles.proxy import role as proxy
 from roles.run import start
 from roles.serve import role as serve
 from roles.tuning import role as tuning
@@ -24,15 +26,18 @@ run = start.verb("serve")
 
 preflight.see(run)
 serve.whole(run)
-preflight.gate(run)
-verify.pulse(run)
 
-tuning.tune(run)
-docker.engine(run)
-image.pull(run)
-venv.environment(run)
-weights.fetch(run)
-firewall.close(run)
-preflight.again(run)
+if not serve.goes_back(run):
+    preflight.gate(run)
+    verify.pulse(run)
+
+    tuning.tune(run)
+    docker.engine(run)
+    image.pull(run)
+    venv.environment(run)
+    weights.fetch(run)
+    proxy.place(run)
+    firewall.close(run)
+    preflight.again(run)
 
 serve.start(run, prove=verify.prove, on_failure=doctor.verdict)

@@ -1,87 +1,163 @@
-# What follows the values: gate, engine, watch. Written by bringup; runs as the unit, with no controller.
-set -u
-folder=$STATE/$CLUSTER/$REPLICA
-say() { echo "bringup: $*"; }
-ended() { say "$*"; printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*" >>"$folder/ended"; }
-open_port() { timeout 3 bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$1" "$2" 2>/dev/null; }
-serves() {
-  local code
-  code=$(timeout 5 bash -c 'exec 3<>"/dev/tcp/$0/$1" && printf "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" "$2" "$0" >&3 && IFS=" " read -r _ code _ <&3 && printf %s "$code"' "$HEAD" "$API" "$HEALTH" 2>/dev/null)
-  [ "$code" = 200 ]
+# The unit's own story, without a controller: wait for the turn, run the engine, watch it, and when it ends begin again together.
+stopping= ready= watcher=
+trap 'stopping=1; say "stopping as asked"; halt' TERM INT
+
+# One life of the engine; `trouble` says how it ended.
+live() {
+  local deadline began=$SECONDS asked_at=0 looked=$SECONDS kin=
+  ready= trouble= main=
+  heard=() missed=() odd=()
+  rm -f "$folder/verdict"
+  [ -z "$stopping" ] || return
+  state preparing
+  launch || { trouble="the engine could not be started (see journalctl -u $UNIT)"; return; }
+  state starting
+  note "rank $RANK started"
+  deadline=$((SECONDS + READY))
+  while lives; do
+    if [ -n "$stopping" ]; then break; fi
+    if [ -z "$ready" ]; then
+      if [ $((SECONDS - asked_at)) -ge 2 ] && asked_at=$SECONDS && begun; then
+        ready=$SECONDS kin=$(family)
+        state serving
+        note "rank $RANK serves after $((SECONDS - began)) s${since:+, $((SECONDS - since)) s after its end}"
+        if [ "$RANK" = 0 ] && [ "$RESTART" = gang ]; then watch_alive & watcher=$!; fi
+      elif [ "$SECONDS" -gt "$deadline" ]; then
+        trouble="deadline: no answer of http://$HEAD:$API$HEALTH within $READY s, stopped"
+      fi
+    elif gone "$kin"; then
+      nap 3 # an engine that notices ends by itself, and says more
+      if lives; then trouble=$lost; fi
+    elif [ -e "$folder/verdict" ]; then
+      trouble=$(cat "$folder/verdict")
+    fi
+    if [ -z "$trouble" ] && [ -n "$GANG" ] && [ $((SECONDS - looked)) -ge 5 ]; then
+      looked=$SECONDS
+      broken || trouble=
+    fi
+    if [ -n "$trouble" ]; then break; fi
+    nap 1
+  done
+  since=$SECONDS
+  [ -z "$watcher" ] || kill "$watcher" 2>/dev/null
+  watcher=
+  if [ -z "$trouble" ] && [ -z "$stopping" ]; then
+    how
+    trouble="the engine ended with code $code"
+  fi
+  state stopping "$trouble"
+  halt
 }
 
-if [ "$RUNTIME" = docker ]; then
-  owner() { docker inspect -f '{{index .Config.Labels "bringup.cluster"}}/{{index .Config.Labels "bringup.replica"}}' "$UNIT" 2>/dev/null; }
-  prepare() {
-    local by
-    by=$(owner) || return 0
-    [ "$by" = "$CLUSTER/$REPLICA" ] || { ended "a container named $UNIT is not ours; it was left alone"; exit 78; }
-    docker rm -f "$UNIT" >/dev/null
-  }
-  launch() { docker run -d "${ENGINE[@]:2}" >/dev/null; }
-  await() { docker wait "$UNIT" >"$folder/code" 2>/dev/null; }
-  halt() { docker stop -t "$STOP" "$UNIT" >/dev/null 2>&1; }
-else
-  prepare() { :; }
-  launch() {
-    (
-      if [ -n "$SECRETS" ]; then while IFS= read -r line; do export "$line"; done <"$SECRETS"; fi
-      exec setsid "${ENGINE[@]}"
-    ) >>"$folder/engine.log" 2>&1 &
-    engine=$!
-  }
-  await() { wait "$engine"; echo $? >"$folder/code"; }
-  halt() {
-    kill -TERM -- "-$engine" 2>/dev/null || return 0
-    for _ in $(seq "$STOP"); do kill -0 -- "-$engine" 2>/dev/null || return 0; sleep 1; done
-    kill -KILL -- "-$engine" 2>/dev/null
-  }
-fi
-
-stopping=
-trap 'stopping=1; say "stopping as asked"; halt' TERM INT
-rm -f "$folder/code"
-
-if [ "$RANK" != 0 ]; then
-  gate=$((SECONDS + JOIN))
-  until open_port "$HEAD" "$RPC"; do
-    [ -z "$stopping" ] || exit 0
-    [ "$SECONDS" -lt "$gate" ] || { ended "gate: $HEAD:$RPC was not reached within $JOIN s, the engine was not started"; exit 75; }
-    sleep 1 & wait $!
-  done
-  say "gate: $HEAD:$RPC is open"
-fi
-
-prepare
-[ -z "$stopping" ] || exit 0
-launch || { ended "the engine could not be started (see journalctl -u $UNIT)"; exit 70; }
-say "started, generation $GENERATION"
-if [ "$RUNTIME" = docker ]; then await & waiter=$!; else waiter=$engine; fi
-deadline=$((SECONDS + READY)) ready= gone=0
-while kill -0 "$waiter" 2>/dev/null; do
-  if [ -n "$stopping" ]; then
-    halt # again: the first one may have come before there was anything to stop
-    break
+# Rank 0 serves when it answers; after a restart, when every rank gave a token. The others serve when rank 0 says so.
+begun() {
+  if [ "$RANK" != 0 ] && [ -n "$GANG" ] && peer "$HEAD"; then
+    [ "$their_state" = serving ] && [ "$their_generation" = "$generation" ]
+    return
   fi
-  if [ -z "$ready" ]; then
-    if serves; then
-      ready=1
-      say "the endpoint answers"
-    elif [ "$SECONDS" -gt "$deadline" ]; then
-      ended "deadline: no answer of http://$HEAD:$API$HEALTH within $READY s, stopped"
-      halt
-      exit 76
+  serves || return 1
+  [ "$RANK" = 0 ] && [ -z "$asked" ] || return 0
+  if [ ${#LAUNCH[@]} -gt 0 ] && [ -z "$launched" ]; then
+    inside "${LAUNCH[@]}" >/dev/null 2>&1 || return 1
+    launched=1
+  fi
+  [ -z "$(all_answer)" ]
+}
+
+# Whether and when the whole replica begins again: twice as long each time, and not for ever.
+again() {
+  local count pause
+  [ "$RESTART" = gang ] && [ -e "$folder/proven" ] || return 1
+  if [ -n "$ready" ] && [ $((SECONDS - ready)) -ge "$STABLE" ]; then rm -f "$folder/restarts"; fi
+  count=$(wc -l 2>/dev/null <"$folder/restarts" || echo 0)
+  if [ "$count" -ge "$LIMIT" ]; then
+    ended "given up after $count restarts in a row; the last one: $trouble"
+    state given-up "$trouble"
+    exit 77
+  fi
+  date -u +%Y-%m-%dT%H:%M:%SZ >>"$folder/restarts"
+  pause=$((BACKOFF << (count < 6 ? count : 6)))
+  [ "$pause" -le 600 ] || pause=600
+  state down "$trouble"
+  note "begins again in $pause s (restart $((count + 1)) of $LIMIT)"
+  nap "$pause"
+}
+
+lead() {
+  while :; do
+    if [ -z "$asked" ]; then
+      generation=$((generation + 1))
+      printf '%s' "$generation" >"$folder/generation"
+      state gathering
+      gather || exit 0
     fi
-  elif [ "$RANK" != 0 ]; then
-    if open_port "$HEAD" "$API"; then gone=0; else gone=$((gone + 1)); fi
-    [ "$gone" -lt 6 ] || { ended "rank 0 at $HEAD:$API is gone, stopped"; halt; exit 77; }
-  fi
-  sleep 5 & nap=$!
-  wait -n 2>/dev/null
-  kill "$nap" 2>/dev/null
-done
-[ "$RUNTIME" = docker ] && wait "$waiter" || await
-code=$(cat "$folder/code" 2>/dev/null)
-[ -z "$stopping" ] || exit 0
-ended "the engine ended with code ${code:-unknown}"
-exit 1
+    live
+    [ -z "$stopping" ] || exit 0
+    ended "$trouble"
+    keep
+    again || exit 1
+    fresh
+  done
+}
+
+follow() {
+  local last=0 gate=$((SECONDS + JOIN)) told=
+  while :; do
+    state waiting
+    until invited && open_port "$HEAD" "$RPC"; do
+      [ -z "$stopping" ] || exit 0
+      if [ -n "$asked" ] && [ "$SECONDS" -ge "$gate" ]; then
+        ended "gate: $HEAD:$RPC was not reached within $JOIN s, the engine was not started"
+        exit 75
+      fi
+      if [ -z "$asked" ] && [ "$their_state" = given-up ]; then
+        ended "given up, as rank 0 has: $their_why"
+        state given-up "$their_why"
+        exit 77
+      fi
+      if [ -z "$asked" ] && [ "$their_state" != "$told" ]; then told=$their_state; note "waits for rank 0, which is $told"; fi
+      nap 1
+    done
+    say "gate: $HEAD:$RPC is open"
+    generation=$their_generation last=$their_generation
+    printf '%s' "$generation" >"$folder/generation"
+    live
+    [ -z "$stopping" ] || exit 0
+    ended "$trouble"
+    keep
+    state down "$trouble"
+    [ "$RESTART" = gang ] && [ -e "$folder/proven" ] || exit 1
+    fresh
+  done
+}
+# Only a generation of this very plan that begins now, and never one this node was in before: a node that was replaced joins nobody.
+invited() {
+  peer "$HEAD"
+  [ "$their_spec" = "$spec" ] && [ "$their_state" = starting ] && [ "$their_generation" -ge "$generation" ] && [ "$their_generation" -gt "$last" ]
+}
+
+fresh() {
+  asked= launched=
+  ls -1t "$folder/logs" | tail -n +9 | while IFS= read -r old; do rm -f "$folder/logs/$old"; done
+  until usable; do
+    [ -z "$stopping" ] || exit 0
+    [ "$now" = docker ] || { state docker; note "waits for Docker"; }
+    nap 2
+  done
+  prepare
+}
+
+since= asked= launched=
+[ ! -e "$folder/asked" ] || asked=1
+rm -f "$folder/asked"
+if [ -f "$folder/history" ]; then tail -n 500 "$folder/history" >"$folder/history.new" && mv -f "$folder/history.new" "$folder/history"; fi
+if [ -n "$asked" ]; then
+  prepare
+elif [ "$RESTART" = gang ] && [ -e "$folder/proven" ]; then
+  note "begins by itself: the node or this unit was restarted"
+  fresh
+else
+  say "nothing proven to start"
+  exit 0
+fi
+if [ "$RANK" = 0 ]; then lead; else follow; fi

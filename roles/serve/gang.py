@@ -23,7 +23,8 @@ from roles.serve import unit
 from roles.serve.state import Decision
 
 HERE = Path(__file__).parent
-INSTALL, GATE, FOLLOW, STOP, LAST = (HERE / f"{name}.sh" for name in ("install", "gate", "follow", "stop", "last"))
+BEFORE, INSTALL, RESTORE, BEGIN = (HERE / f"{name}.sh" for name in ("before", "install", "restore", "begin"))
+GATE, FOLLOW, STOP, LAST = (HERE / f"{name}.sh" for name in ("gate", "follow", "stop", "last"))
 DIED, LATE = 10, 11
 ECHO = re.compile(r"[Cc]onnection (closed|reset|refused)|[Bb]roken pipe|peer|remote")
 
@@ -47,6 +48,8 @@ class Gang:
     decision: Decision
     secret: str
     progress: Progress
+    kept: str = ""
+    """The kept plan that is put back, instead of files made from this run's plan."""
     listening: Event = field(default_factory=Event)
     healthy: Event = field(default_factory=Event)
     failed: Event = field(default_factory=Event)
@@ -108,8 +111,8 @@ class Gang:
         run, host = self.run, self.run.hosts[node.name]
         ended = Event()
         run.undo[node.name] = lambda: self._undo(node, ended)
-        values = unit.install_values(run.plan, self.replica, node, self.decision.generation)
-        text = remote.script(INSTALL, values=values)
+        values = unit.install_values(run.plan, self.replica, node, self.decision.generation) | {"KEPT": self.kept}
+        text = remote.script(BEFORE, RESTORE if self.kept else INSTALL, BEGIN, values=values)
         with run.stage("start", node.name, self.replica.name) as stage:
             self.progress.say(node.name, f"start rank {node.rank}")
             try:

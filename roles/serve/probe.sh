@@ -23,6 +23,8 @@ present=$([ -e "/etc/systemd/system/$UNIT.service" ] && echo yes)
 generation=$(cat "$folder/generation" 2>/dev/null)
 recorded_spec=$(cat "$folder/spec" 2>/dev/null)
 proven=$(cat "$folder/proven" 2>/dev/null)
+kept=$(cat "$folder/proven.plan/spec" 2>/dev/null)
+previous=$(cat "$folder/previous.plan/spec" 2>/dev/null)
 ended=$(tail -n 1 "$folder/ended" 2>/dev/null)
 $(if [ "$RUNTIME" = docker ] && have docker; then inspected; fi)"
 say unit 0 "$unit"
@@ -32,4 +34,6 @@ say unit 0 "$unit"
 if have docker; then
   say ours.containers 0 "$(timeout 10 docker ps -a --filter "label=bringup.cluster=$CLUSTER" --format '{{.Names}} {{.State}}' 2>/dev/null)"
 fi
-say ours.units 0 "$(cd /etc/systemd/system 2>/dev/null && ls -d "bringup-$CLUSTER-"*.service 2>/dev/null)"
+say ours.units 0 "$(cd /etc/systemd/system 2>/dev/null && ls -d "bringup-$CLUSTER-"*.service "bringup-$CLUSTER-"*.socket 2>/dev/null)"
+say gang 0 "$(cat "$folder/state" 2>/dev/null)"
+say history 0 "$(tail -n 12 "$folder/history" 2>/dev/null)"

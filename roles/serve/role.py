@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 
 from pyinfra import logger
 from pyinfra.api.command import FunctionCommand
@@ -14,16 +13,12 @@ from pyinfra.api.state import State
 from pyinfra.context import ctx_host
 
 from roles.plan.plan import ReplicaPlan
-from roles.run import change, key, lock, remote
+from roles.run import change
 from roles.run.checks import Case
-from roles.run.folder import now
-from roles.run.progress import Progress
 from roles.run.run import Run
 from roles.run.units import unit as unit_of
-from roles.serve import gang, state, unit
-
-Told = Callable[[Run, ReplicaPlan], str]
-"""What another role says of a replica: nothing when it is proven, else why not; or what a failed start makes of its evidence."""
+from roles.serve import bring, gang, state
+from roles.serve.bring import Told
 
 
 def whole(run: Run) -> None:
@@ -69,9 +64,16 @@ def start(run: Run, prove: Told, on_failure: Told) -> None:
     _up(run=run, name="Bring up and prove")
 
 
+def goes_back(run: Run) -> bool:
+    """--data rollback=now: the nodes have all it needs, and the inventory may be what is wrong."""
+    return run.options.get("rollback") == "now"
+
+
 def _decide(run: Run, replica: ReplicaPlan) -> state.Decision:
-    answers = run.facts.get("silent", {}).get(replica.name, "")
-    decision = state.decide(run.plan, replica, run.seen, answers)
+    if goes_back(run):
+        decision = state.back(run.plan, replica, run.seen)
+    else:
+        decision = state.decide(run.plan, replica, run.seen, run.facts.get("silent", {}).get(replica.name, ""))
     run.facts.setdefault("decisions", {})[replica.name] = decision
     print(f"replica {replica.name} {decision.why}: {_means(run, replica, decision)}", file=sys.stderr)
     for line in decision.changes:
@@ -92,11 +94,14 @@ def _step(step: dict[str, object]) -> str:
 def _means(run: Run, replica: ReplicaPlan, decision: state.Decision) -> str:
     order = " then ".join(n.name for n in replica.nodes[:4]) + (" ..." if len(replica.nodes) > 4 else "")
     would = "would be " if run.dry else ""
+    if decision.what == "back" and not decision.kept:
+        return "nothing can be done"
     return {
         "nothing": "left alone",
         "follow": f"{would}followed until it is proven",
         "start": f"{would}started, {order}",
         "restart": f"{would}stopped and started again, {order}",
+        "back": f"{would}stopped and started again by its kept plan, {order}",
     }[decision.what]
 
 
@@ -111,83 +116,12 @@ def _up(run: Run) -> Generator[FunctionCommand, None, None]:
 def _bring_up(state: State, host: Host, run: Run) -> bool:
     """The first host of a replica starts all of it; the others get its result: all or nothing."""
     replica, _ = run.node(host)
-    why = run.once(f"up {replica.name}", lambda: _gang(run, replica))
+    why = run.once(f"up {replica.name}", lambda: bring.in_turn(run, replica))
     if why and not run.cancel.is_set():
         if host.name == replica.nodes[0].name:
             host.log_styled(f"replica {replica.name}: {why}", fg="red", log_func=logger.error)
         return False
     return not why
-
-
-def _gang(run: Run, replica: ReplicaPlan) -> str:
-    """Nothing when the replica answers; else why not, and it is stopped."""
-    if run.cancel.is_set():
-        return "interrupted"
-    if not lock.take(run):
-        return next(f["why"] for f in run.failures if f["stage"] == "lock")
-    decision = run.facts["decisions"][replica.name]
-    progress = run.once("progress", lambda: Progress([n.name for n in run.plan.nodes]))
-    secret = run.once("secret", lambda: key.made(run))
-    variable = run.plan.known.engine.auth_env
-    if decision.what == "restart":
-        gang.kept(run, replica)
-        left = gang.stop_all(run, replica, progress.say)
-        if left:
-            name, why = next(iter(left.items()))
-            run.fail(name, "stop", why)
-            return f"{name}: could not be stopped: {why}"
-    one = gang.Gang(run, replica, decision, f"{variable}={secret}" if secret and key.secrets_path(run.plan, replica) else "", progress)
-    with run.stage("up", replica=replica.name) as stage:
-        stage["ok"] = one.up()
-    if not stage["ok"]:
-        return failed(run, replica, one.why or "interrupted")
-    why = _launch(run, replica) or run.facts["prove"](run, replica)
-    if why:
-        return failed(run, replica, why)
-    _mark(run, replica)
-    return ""
-
-
-def _mark(run: Run, replica: ReplicaPlan) -> None:
-    """Proven is written where the next run looks for it; from here on an interrupt leaves the replica alone."""
-    for node in replica.nodes:
-        run.undo.pop(node.name, None)
-        values = {**unit.values(run.plan, replica, node), "TEXT": f"{now()} {replica.spec}"}
-        text = remote.script(values=values) + 'printf "%s\\n" "$TEXT" >"$STATE/$CLUSTER/$REPLICA/proven"'
-        run.call(run.hosts[node.name], "proven", text, limit=20)
-
-
-def failed(run: Run, replica: ReplicaPlan, why: str) -> str:
-    """A failed start leaves its evidence and nothing running, unless asked to keep it."""
-    if run.cancel.is_set():
-        return why
-    if run.options.get("keep"):
-        for node in replica.nodes:
-            run.undo.pop(node.name, None)
-        return f"{why}; kept as it is (--data keep=true)"
-    left = gang.stop_all(run, replica)
-    verdict = run.facts["on_failure"](run, replica)
-    if verdict:
-        print(f"\n{verdict}\n", flush=True)
-    return why + "".join(f"; {n} still runs: {w}" for n, w in left.items())
-
-
-def _launch(run: Run, replica: ReplicaPlan) -> str:
-    """Engines that load their model by a second command (xinference launch)."""
-    node = replica.nodes[0]
-    if not node.after_ready_argv:
-        return ""
-    known = unit.values(run.plan, replica, node)
-    inside = ["docker", "exec", str(known["UNIT"])] if node.runtime == "docker" else []
-    with run.stage("launch", node.name, replica.name) as stage:
-        limit = float(run.plan.verify["timeouts"]["ready"])
-        done = run.call(run.hosts[node.name], "launch", shlex.join([*inside, *node.after_ready_argv]), limit=limit)
-        stage["ok"] = done.ok
-    if done.ok:
-        return ""
-    why = f"{node.name}: launch: {shlex.join(node.after_ready_argv[:4])} ...: {done.said}"
-    run.fail(node.name, "launch", done.said)
-    return why
 
 
 def stop(run: Run) -> None:

@@ -12,7 +12,7 @@ from roles.plan.plan import Plan, ReplicaPlan
 from roles.run.seen import Seen
 from roles.run.units import unit
 
-What = Literal["nothing", "follow", "start", "restart"]
+What = Literal["nothing", "follow", "start", "restart", "back"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class Decision:
     why: str
     changes: tuple[str, ...] = ()
     generation: int = 1
+    kept: str = ""
+    """Where the nodes keep the plan to go back to."""
 
 
 def decide(plan: Plan, replica: ReplicaPlan, seen: Mapping[str, Seen], answers: str = "") -> Decision:
@@ -52,6 +54,25 @@ def decide(plan: Plan, replica: ReplicaPlan, seen: Mapping[str, Seen], answers: 
         return Decision("follow", "is starting already", (), units[0].generation)
     why = f"does not run on {', '.join(down)}" if down else f"does not answer (health {health or 'silent'})"
     return Decision("restart", why, (), following)
+
+
+def back(plan: Plan, replica: ReplicaPlan, seen: Mapping[str, Seen]) -> Decision:
+    """--data rollback=now: replicas that are not on their proven plan go back to it; if all are, each goes to the one before."""
+    units = [unit(seen[n.name], n.runtime) for n in replica.nodes]
+    following = max(u.generation for u in units) + 1
+    strays = [r.name for r in plan.replicas if not _settled(r, seen)]
+    if strays and replica.name not in strays:
+        return Decision("nothing", "is on its proven plan", (), following)
+    key, where = ("kept", "proven.plan") if strays else ("previous", "previous.plan")
+    without = [n.name for n in replica.nodes if not seen[n.name]["unit"].pairs.get(key)]
+    if without:
+        return Decision("back", f"has no plan to go back to on {', '.join(without)}", (), following)
+    return Decision("back", "goes back to the plan it had before", (), following, where)
+
+
+def _settled(replica: ReplicaPlan, seen: Mapping[str, Seen]) -> bool:
+    pairs = [seen[n.name]["unit"].pairs for n in replica.nodes]
+    return all(p.get("kept") and p.get("kept") == p.get("recorded_spec") for p in pairs)
 
 
 def difference(plan: Plan, replica: ReplicaPlan, seen: Mapping[str, Seen]) -> list[str]:

@@ -1,6 +1,9 @@
 # Ends this replica's unit and container on this node, and says what is left of it.
 folder=$STATE/$CLUSTER/$REPLICA
-[ ! -e "/etc/systemd/system/$UNIT.service" ] || systemctl stop "$UNIT.service" 2>&1
+if [ -e "/etc/systemd/system/$UNIT.service" ]; then
+  systemctl disable -q "$UNIT.service" 2>/dev/null # a reboot does not begin what was stopped
+  systemctl stop "$UNIT.service" 2>&1
+fi
 if [ "$RUNTIME" = docker ] && command -v docker >/dev/null 2>&1; then
   by=$(docker inspect -f '{{index .Config.Labels "bringup.cluster"}}/{{index .Config.Labels "bringup.replica"}} {{.State.Running}}' "$UNIT" 2>/dev/null)
   case $by in
@@ -11,6 +14,10 @@ fi
 case $(systemctl show -P ActiveState "$UNIT.service" 2>/dev/null) in
   active | activating | deactivating) echo "unit $UNIT.service is still $(systemctl show -P ActiveState "$UNIT.service")"; exit 1 ;;
 esac
+if [ -e "/etc/systemd/system/$UNIT.peers.socket" ]; then
+  systemctl disable -q "$UNIT.peers.socket" 2>/dev/null
+  systemctl stop "$UNIT.peers.socket" 2>&1
+fi
 systemctl reset-failed "$UNIT.service" 2>/dev/null
 rm -f "$folder/proven"
 exit 0

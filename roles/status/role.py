@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from roles.run.units import unit
 
 WINDOW = 2.0
 HUNG_AFTER = 8.0
+HISTORY = 6
 TAIL = Path(__file__).with_name("tail.sh")
 Pulse = Callable[[Run, ReplicaPlan], str]
 HBM = re.compile(r"(\d+)\s*/\s*(\d+)\s*\|\s*$")
@@ -75,6 +76,8 @@ def _replica(run: Run, replica: ReplicaPlan, pulse: Pulse) -> tuple[list[str], s
         problems += [silent] if silent else []
     else:
         problems.append(f"no answer of {run.plan.verify['paths']['health']}" if not health else f"health says {health}")
+    data["history"] = told = history({n.name: run.seen[n.name] for n in replica.nodes})
+    lines += told[-HISTORY:]
     return lines, problems[0] if problems else "", data
 
 
@@ -84,8 +87,13 @@ def _node(run: Run, node: NodePlan) -> tuple[str, str]:
         return f"{node.name}  rank {node.rank}  {seen.problem}", seen.problem
     one = unit(seen, node.runtime)
     name = f"{node.name}  rank {node.rank}"
+    word, why = doing(seen)
     if not one.any:
-        return f"{name}  down{f': {one.ended}' if one.ended else ''}", one.ended or "is down"
+        gave_up = f"given up: {why}" if word == "given-up" else ""
+        return f"{name}  {gave_up or 'down'}{f': {one.ended}' if one.ended else ''}", gave_up or one.ended or "is down"
+    if not one.running and word:
+        said = f"{word}{f': {why}' if why else ''}"
+        return f"{name}  generation {one.generation}  {said}", f"is {said}"
     parts = [
         name,
         f"generation {one.generation}",
@@ -94,6 +102,18 @@ def _node(run: Run, node: NodePlan) -> tuple[str, str]:
     ]
     parts += [memory] if (memory := _memory(seen)) else []
     return "  ".join(parts), "" if one.active and one.running else f"unit {seen['unit'].pairs.get('active')}, container not running"
+
+
+def doing(seen: Seen) -> tuple[str, str]:
+    """What a node's unit says of itself: a word, and why."""
+    found = re.match(r"spec=\w* generation=\d* state=([a-z-]+) why=(.*)", seen["gang"].text)
+    return (found[1], found[2].strip()) if found else ("", "")
+
+
+def history(seen: Mapping[str, Seen]) -> list[str]:
+    """What the units decided by themselves, of all nodes, in the order of their clocks."""
+    lines = [(line.partition(" ")[0], name, line.partition(" ")[2]) for name, one in seen.items() for line in one["history"].lines]
+    return [f"{at}  {name}  {what}" for at, name, what in sorted(lines) if what]
 
 
 def _stage(run: Run, node: NodePlan) -> str:

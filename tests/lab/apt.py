@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.lab.image import bare_image, base_image, digest, node_image
 from tests.lab.place import LabError, Place, Step, docker, locked, say, sh
 
-PACKAGES = ("docker.io",)
+PACKAGES = ("docker.io", "nginx")
 STAMP = "made-of"
 
 

@@ -16,9 +16,9 @@ STATE = "docker inspect -f '{{.State.Status}} {{.State.ExitCode}}' bringup-pair-
 STOP = "docker stop -t 60 bringup-pair-r0"
 
 
-def kill(title: str) -> str:
+def kill(title: str, container: str = "bringup-pair-r0") -> str:
     """End one process of the container, by its title, with KILL."""
-    return f"docker top bringup-pair-r0 -eo pid,args | awk '/{title}/ {{print $1}}' | xargs kill -KILL"
+    return f"docker top {container} -eo pid,args | awk '/{title}/ {{print $1}}' | xargs kill -KILL"
 
 
 @dataclass(frozen=True)

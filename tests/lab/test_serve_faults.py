@@ -5,13 +5,14 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import datetime
 
 import pytest
 
 from tests.lab.conftest import RunningLab
 from tests.lab.double_image import double_image
-from tests.lab.verbs import DOUBLE, Site
+from tests.lab.verbs import DOUBLE, Ran, Site
 
 pytestmark = pytest.mark.lab
 LIMITS = {"stall": 8, "ready": 90, "answer": 6, "join": 20, "listen": 30, "stop": 10}
@@ -65,7 +66,7 @@ def cases() -> list[object]:
 
 @pytest.mark.parametrize(("knob", "node", "stage", "words"), cases())
 def test_a_fault_ends_the_start_with_its_sentence_and_nothing_left_running(
-    lab: RunningLab, site: Site, knob: str, node: str, stage: str, words: str
+    lab: RunningLab, site: Site, knob: str, node: str, stage: str, words: str, record_property: Callable[[str, object], None]
 ) -> None:
     knobs(site, knob)
     ran = site.run("serve", "-y", "--data", "soak=1s")
@@ -76,6 +77,17 @@ def test_a_fault_ends_the_start_with_its_sentence_and_nothing_left_running(
     assert not stage or first["stage"] == stage
     assert running(lab, site) == {"n0": "", "n1": ""}
     assert "Traceback" not in ran.err + ran.out
+    seconds = until_said(lab, site, ran)
+    record_property("seconds from the engine's end to the message", seconds)
+    print(f"{knob}: {'no engine ended by itself' if seconds is None else f'{seconds:.1f} s from its end to the message'}")
+
+
+def until_said(lab: RunningLab, site: Site, ran: Ran) -> float | None:
+    """From the first engine that ended by itself, by its node's clock (whole seconds), to the first failure in the run's events."""
+    lines = [line for n in site.members for line in lab.ssh(n, "cat /var/lib/bringup/faults/r0/ended 2>/dev/null || :").splitlines()]
+    ends = [datetime.fromisoformat(line.split()[0].replace("Z", "+00:00")) for line in lines if "the engine ended" in line]
+    told = next(datetime.fromisoformat(e["time"]) for e in ran.events if e["event"] == "failure")
+    return (told - min(ends)).total_seconds() if ends else None
 
 
 def test_a_taken_port_is_found_before_anything_is_started(lab: RunningLab, site: Site) -> None:

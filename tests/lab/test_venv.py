@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 import pytest
 
+from roles.plan.plan import make
+from roles.plan.source import read_inventory
 from tests.lab.conftest import RunningLab
 from tests.lab.engine import build
 from tests.lab.engine.wheelhouse import wheelhouse
@@ -51,3 +54,25 @@ def test_stop_ends_every_process_of_it(lab: RunningLab, site: Site) -> None:
     assert site.run("stop", "-y").code == 0
     assert lab.ssh("n1", "ps -eo args | grep -cE '[V]LLM::|[v]llm serve' || :").strip() == "0"
     assert site.run("status").code == 1
+
+
+def engines(lab: RunningLab) -> list[str]:
+    return lab.exec("n1", "ps -eo pid,args | awk '/VLLM::|vllm serve/ && !/awk/'").splitlines()
+
+
+def test_orphans_of_a_real_engine_started_by_hand_are_found_and_ended_when_asked(lab: RunningLab, site: Site) -> None:
+    """The page's own command in a shell, and its first process killed: what most clusters are found with."""
+    (node,) = make(read_inventory(site.inventory)).nodes
+    page, health = shlex.join(node.run_argv), f"http://{node.address}:{node.ports['api']}/health"
+    wait = f"for i in $(seq 120); do curl -fsS -m 1 {health} >/dev/null 2>&1 && exit 0; sleep 1; done; tail -n 5 /tmp/by-hand.log; exit 1"
+    lab.exec("n1", f"setsid -f {page} </dev/null >/tmp/by-hand.log 2>&1; {wait}")
+    lab.exec("n1", "kill -9 $(ps -eo pid,args | awk '/vllm serve/ && !/awk/ {print $1}' | head -n 1)")
+    assert any("VLLM::EngineCore" in line for line in engines(lab)), "the engine's processes outlive their launcher"
+    listed = site.run("clean", "-y", "--limit", site.name("n1"))
+    assert listed.code == 0, listed.err
+    assert "orphan" in listed.out
+    assert any("VLLM::" in line for line in engines(lab)), "unasked, they are only named"
+    ran = site.run("clean", "-y", "--data", "stale=true", "--data", "confirm=bare")
+    assert ran.code == 0, ran.err + ran.out
+    assert engines(lab) == []
+    assert lab.exec("n1", "npu-smi info").count("No running processes") == 8

@@ -81,31 +81,37 @@ def test_a_node_that_left_the_inventory_is_named() -> None:
     assert departed(PLAN, both(UP, UP, record=unit.record(PLAN, REPLICA))) == {}
 
 
-def test_the_record_holds_no_more_than_a_restart_compares() -> None:
-    assert set(json.loads(unit.record(PLAN, REPLICA))) == {"cluster", "recipe", "model", "engine", "version", "hash", "replicas", "members"}
+def test_the_record_holds_what_a_restart_compares_and_a_way_back_needs() -> None:
+    known = {"cluster", "recipe", "model", "engine", "version", "hash", "replicas", "members", "spec", "verify"}
+    assert set(json.loads(unit.record(PLAN, REPLICA))) == known
 
 
 @pytest.mark.parametrize("node", [0, 1])
 def test_the_script_of_the_unit_carries_the_plans_argv_word_by_word(node: int, tmp_path: Path) -> None:
     part = REPLICA.nodes[node]
-    text = unit.engine_script(PLAN, REPLICA, part, 7)
-    head = text[: text.index("# What follows the values")]
+    text = unit.engine_script(PLAN, REPLICA, part)
+    head = text[: text.index("# Start, watch and stop the engine")]
     script = tmp_path / "head"
     script.write_text(head + 'printf "%s\\0" "${ENGINE[@]}"\n', encoding="utf-8")
     words = subprocess.run(["bash", str(script)], capture_output=True, check=True).stdout.decode().split("\0")[:-1]
-    added = ["--label", "bringup.generation=7", *unit.LOGS]
-    assert words == [*part.run_argv[:2], *added, *part.run_argv[2:]]
+    assert words == [*part.run_argv[:2], *unit.LOGS, *part.run_argv[2:]]
 
 
-@pytest.mark.parametrize("name", ["engine", "install", "follow", "gate", "stop", "last"])
+@pytest.mark.parametrize("name", sorted(p.stem for p in unit.HERE.glob("*.sh")))
 def test_the_scripts_are_shell(name: str) -> None:
-    subprocess.run(["bash", "-n", str(Path(unit.__file__).with_name(f"{name}.sh"))], check=True)
+    subprocess.run(["bash", "-n", str(unit.HERE / f"{name}.sh")], check=True)
 
 
-def test_the_unit_runs_the_script_and_nothing_restarts_it_alone() -> None:
+def test_the_unit_runs_the_script_and_systemd_restarts_only_a_script_that_was_killed() -> None:
     text = unit.service(PLAN, REPLICA, REPLICA.nodes[1])
     assert "ExecStart=/etc/bringup/a2/r0.run\n" in text
-    assert "Restart=no\n" in text
+    assert "Restart=on-abnormal\n" in text
+
+
+def test_a_replica_of_one_node_listens_for_nobody() -> None:
+    assert "ListenStream=10.0.0.12:27431\n" in unit.peers_texts(PLAN, REPLICA, REPLICA.nodes[1])["SOCKET_TEXT"]
+    single = make(read_inventory(ROOT / "inventories" / "xinference.py"))
+    assert set(unit.peers_texts(single, single.replicas[0], single.replicas[0].nodes[0]).values()) == {""}
 
 
 def test_values_given_to_a_script_are_quoted() -> None:

@@ -29,7 +29,7 @@ STOCK = {
     POLICY.format(0): "powersave", POLICY.format(1): "powersave",
 }  # fmt: skip
 HOST = {"kernel": "5.10.0", "systemd": "yes", "boot": "", "pam": "yes", "memlock": "yes", "nofile": "yes"}
-OURS = "2347,20004,60000-60031"
+OURS = "2347,20004,27431,60000-60031"
 FILES = {SYSCTL: "sysctl", LIMITS: "limits", SCRIPT: "script", UNIT: "unit"}
 
 
@@ -162,7 +162,7 @@ def test_port_lists_are_written_as_the_kernel_writes_them(numbers: set[int], tex
 
 def test_reservations_of_others_are_kept() -> None:
     work = tuning(case({**STOCK, RESERVED: "30000-32767,60010-60100"}))
-    assert work.knobs[RESERVED] == "2347,20004,30000-32767,60000-60100"
+    assert work.knobs[RESERVED] == "2347,20004,27431,30000-32767,60000-60100"
     assert f"= {work.knobs[RESERVED]}\n" in work.files[SYSCTL]
 
 
@@ -198,7 +198,7 @@ def test_reverting_restores_exactly_what_was_there() -> None:
 
 def test_reverting_keeps_what_others_reserved_since_then() -> None:
     knobs, files, records = tuned(case({**STOCK, RESERVED: "30000"}))
-    undo = undoing(case({**knobs, RESERVED: "111,2347,20004,30000,60000-60031"}, files=files, records=records))
+    undo = undoing(case({**knobs, RESERVED: "111,2347,20004,27431,30000,60000-60031"}, files=files, records=records))
     assert undo.knobs[RESERVED] == "111,30000"
 
 
@@ -231,7 +231,7 @@ def changed(**knobs: str) -> dict[str, str]:
         ({"numa": "1"}, "tuning.sysctl"),
         ({"cost": "500000"}, "tuning.sysctl"),
         ({"policy": "ondemand"}, "tuning.governor"),
-        ({"ports": "2347,20004,60000-60015"}, "tuning.ports"),
+        ({"ports": "2347,20004,27431,60000-60015"}, "tuning.ports"),
     ],
 )
 def test_one_fault_gives_one_finding(fault: dict[str, str], check: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from roles.plan import proxy
 from roles.plan.node import NodePlan
 from roles.run.checks import Case, Say, check, fail, good, skip, warn
 
@@ -159,9 +160,11 @@ def listeners(case: Case) -> list[Listener]:
 def _ours(case: Case, one: Listener) -> bool:
     """Our own service is no conflict: its container's or its unit's group holds the process."""
     unit = case.seen["unit"].pairs
-    return any(
-        mark and mark in one.group for mark in (unit.get("id", "")[:64], f"{unit.get('name', '')}.service" if unit.get("name") else "")
-    )
+    if one.pid == "1" and one.port == case.node.ports.get("gang") and unit.get("present"):
+        return True  # systemd listens for our socket unit
+    name = unit.get("name", "")
+    services = (f"{name}.service", f"{name}{proxy.SUFFIX}.service") if name else ()
+    return any(mark and mark in one.group for mark in (unit.get("id", "")[:64], *services))
 
 
 def _wanted(node: NodePlan, case: Case) -> dict[int, str]:
@@ -171,7 +174,7 @@ def _wanted(node: NodePlan, case: Case) -> dict[int, str]:
         if key == "hccl":
             first, _, last = str(value).partition("-")
             mine |= dict.fromkeys(range(int(first), int(last or first) + 1), "hccl")
-        elif node.rank == 0:
+        elif node.rank == 0 or key == "gang":
             mine[int(value)] = key
     return mine
 

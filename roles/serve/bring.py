@@ -1,0 +1,156 @@
+"""One replica brought up and proven; or its end, and the plan before it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+
+from gevent.lock import BoundedSemaphore
+
+from roles.plan.plan import ReplicaPlan
+from roles.run import key, lock, remote
+from roles.run.folder import now
+from roles.run.progress import Progress
+from roles.run.run import Run
+from roles.serve import back, drain, gang, unit
+from roles.serve.state import Decision
+
+Told = Callable[[Run, ReplicaPlan], str]
+"""What another role says of a replica: nothing when it is proven, else why not; or what a failed start makes of its evidence."""
+PROVEN = gang.HERE / "proven.sh"
+
+
+def in_turn(run: Run, replica: ReplicaPlan) -> str:
+    """--data rolling=N: only N replicas are taken down at a time, and after a failure the rest keep serving as they are."""
+    limit = run.options.get("rolling")
+    if not limit or run.facts["decisions"][replica.name].what not in ("restart", "back"):
+        return up(run, replica)
+    with run.once("turns", lambda: BoundedSemaphore(limit)):
+        failed_one = run.facts.get("rolling.failed")
+        if failed_one:
+            why = f"left as it is, since replica {failed_one} failed its change"
+            run.fail(replica.nodes[0].name, "rolling", why)
+            return why
+        why = up(run, replica)
+        if why:
+            run.facts["rolling.failed"] = replica.name
+        return why
+
+
+def up(run: Run, replica: ReplicaPlan) -> str:
+    """Nothing when the replica answers; else why not, and it is stopped, or what it was before."""
+    if run.cancel.is_set():
+        return "interrupted"
+    if not lock.take(run):
+        return next(f["why"] for f in run.failures if f["stage"] == "lock")
+    decision: Decision = run.facts["decisions"][replica.name]
+    if decision.what == "back" and not decision.kept:
+        run.fail(replica.nodes[0].name, "rollback", f"replica {replica.name} {decision.why}", "serve the inventory that is meant")
+        return decision.why
+    progress = run.once("progress", lambda: Progress([n.name for n in run.plan.nodes]))
+    found: back.Kept | str = ""
+    if decision.what == "back":
+        found = back.kept(run, replica, decision.kept)
+        if isinstance(found, str):
+            run.fail(replica.nodes[0].name, "rollback", found)
+            return found
+    if decision.what in ("restart", "back"):
+        why = _stopped(run, replica, progress, drained=bool(decision.changes) or decision.what == "back")
+        if why:
+            return why
+    if not isinstance(found, str):
+        return _restored(run, found, decision.generation)
+    why = _served(run, gang.Gang(run, replica, decision, _secret(run, replica), progress))
+    return failed(run, replica, why) + back.after(run, replica, decision, _restored) if why else ""
+
+
+def _stopped(run: Run, replica: ReplicaPlan, progress: Progress, drained: bool) -> str:
+    """Its logs kept, its requests let out if it is well, then all nodes at once; why not, if one still runs."""
+    gang.kept(run, replica)
+    cut = drain.drain(run, replica, progress) if drained else ""
+    if cut:
+        run.folder.event("drain", replica=replica.name, why=cut)
+    for name, why in gang.stop_all(run, replica, progress.say).items():
+        run.fail(name, "stop", why)
+        return f"{name}: could not be stopped: {why}"
+    return ""
+
+
+def _restored(run: Run, found: back.Kept, generation: int) -> str:
+    """The kept plan in the usual order, with the usual proof."""
+    before = back.shadow(run, found)
+    decision = Decision("start", "goes back", (), generation)
+    why = _served(before, gang.Gang(before, found.replica, decision, _secret(run, found.replica), run.facts["progress"], kept=found.where))
+    if why and not run.cancel.is_set():
+        gang.stop_all(before, found.replica)
+    return why
+
+
+def _secret(run: Run, replica: ReplicaPlan) -> str:
+    secret = run.once("secret", lambda: key.made(run))
+    return f"{run.plan.known.engine.auth_env}={secret}" if secret and key.secrets_path(run.plan, replica) else ""
+
+
+def _served(run: Run, one: gang.Gang) -> str:
+    """Up, launched, proven, and known as proven on its nodes; or why not."""
+    with run.stage("up", replica=one.replica.name) as stage:
+        stage["ok"] = one.up()
+    if not stage["ok"]:
+        return one.why or "interrupted"
+    why = _launch(run, one.replica)
+    if not why:
+        proves: Told = run.facts["prove"]
+        why = proves(run, one.replica)
+    if not why:
+        _mark(run, one.replica)
+    return why
+
+
+def _mark(run: Run, replica: ReplicaPlan) -> None:
+    """Proven is written where the next run looks for it; from here on an interrupt leaves the replica alone."""
+    for node in replica.nodes:
+        run.undo.pop(node.name, None)
+
+    def one(name: str) -> remote.Done:
+        node = next(n for n in replica.nodes if n.name == name)
+        values = unit.install_values(run.plan, replica, node, 0) | {"TEXT": f"{now()} {replica.spec}"}
+        names = ("STATE", "CLUSTER", "REPLICA", "UNIT", "SPEC", "SCRIPT", "ENTRYPOINT", "TELL", "TEXT")
+        return run.call(run.hosts[name], "proven", remote.script(PROVEN, values={k: values[k] for k in names}), limit=20)
+
+    marked = remote.together({n.name: lambda n=n: one(n.name) for n in replica.nodes})  # type: ignore[misc]
+    for name, done in marked.items():
+        if not done.ok:
+            run.folder.event("unmarked", node=name, why=done.said)  # the next run proves it again
+
+
+def failed(run: Run, replica: ReplicaPlan, why: str) -> str:
+    """A failed start leaves its evidence and nothing running, unless asked to keep it."""
+    if run.cancel.is_set():
+        return why
+    if run.options.get("keep"):
+        for node in replica.nodes:
+            run.undo.pop(node.name, None)
+        return f"{why}; kept as it is (--data keep=true)"
+    left = gang.stop_all(run, replica)
+    verdict = run.facts["on_failure"](run, replica)
+    if verdict:
+        print(f"\n{verdict}\n", flush=True)
+    return why + "".join(f"; {n} still runs: {w}" for n, w in left.items())
+
+
+def _launch(run: Run, replica: ReplicaPlan) -> str:
+    """Engines that load their model by a second command (xinference launch)."""
+    node = replica.nodes[0]
+    if not node.after_ready_argv:
+        return ""
+    known = unit.values(run.plan, replica, node)
+    inside = ["docker", "exec", str(known["UNIT"])] if node.runtime == "docker" else []
+    with run.stage("launch", node.name, replica.name) as stage:
+        limit = float(run.plan.verify["timeouts"]["ready"])
+        done = run.call(run.hosts[node.name], "launch", shlex.join([*inside, *node.after_ready_argv]), limit=limit)
+        stage["ok"] = done.ok
+    if done.ok:
+        return ""
+    why = f"{node.name}: launch: {shlex.join(node.after_ready_argv[:4])} ...: {done.said}"
+    run.fail(node.name, "launch", done.said)
+    return why

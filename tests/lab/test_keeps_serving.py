@@ -1,0 +1,63 @@
+"""A proven replica of the real engine, in stock processes, comes back by itself after each outage: no controller is there."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.lab import outages
+from tests.lab.conftest import RunningLab
+from tests.lab.engine import build
+from tests.lab.outages import OUTAGES, Outage
+from tests.lab.verbs import Site
+
+pytestmark = pytest.mark.lab
+LIVENESS = {"every": 5, "deadline": 10, "strikes": 2, "backoff": 1, "restarts": 50, "stable": 5}
+
+
+@pytest.fixture(scope="module")
+def site(lab: RunningLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    build.build(lab.place)
+    one = Site(lab.place, tmp_path_factory.mktemp("gang"), cluster="gang", data={"auth": "off", "liveness": LIVENESS})
+    ran = one.run("serve", "-y", "--data", "soak=0", seconds=400)
+    assert ran.code == 0, ran.err
+    yield one
+    assert one.run("clean", "-y").code == 0
+
+
+def recovered(lab: RunningLab, site: Site, outage: Outage) -> float:
+    before = max(outages.generations(lab, site))
+    began = time.monotonic()
+    outage.happens(lab, site)
+    spent = time.monotonic() - began
+    seconds = outages.back(lab, site, before)
+    print(f"{outage.name}: back after {seconds:.0f} s (the outage itself took {spent:.0f} s)")
+    return seconds
+
+
+@pytest.mark.parametrize("outage", [pytest.param(o, id=o.name, marks=() if o.often else pytest.mark.long) for o in OUTAGES])
+def test_it_comes_back_and_every_rank_answers(
+    lab: RunningLab, site: Site, outage: Outage, record_property: Callable[[str, object], None]
+) -> None:
+    record_property(f"seconds until {outage.name} is over", recovered(lab, site, outage))
+    assert lab.exec("n0", f"ls {outages.folder(site)}/logs"), "what the last generation said is kept"
+
+
+@pytest.mark.long
+def test_ten_outages_in_a_row_in_any_order(lab: RunningLab, site: Site) -> None:
+    seed = int(os.environ.get("SEED", random.randrange(10**6)))
+    print(f"SEED={seed}")
+    for outage in random.Random(seed).choices(OUTAGES, k=10):
+        recovered(lab, site, outage)
+
+
+def test_status_tells_what_happened_and_serve_has_nothing_to_do(site: Site) -> None:
+    ran = site.run("status")
+    assert ran.code == 0, ran.out
+    assert "serves after" in ran.out, "the history of the units is shown"
+    again = site.run("serve", "-y")
+    assert (again.code, again.success) == (0, 0), again.err

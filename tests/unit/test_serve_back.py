@@ -1,0 +1,97 @@
+"""Going back: which plan, of which replicas, and what a kept record must be to be used. And what counts as work in progress."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from roles.run import metrics
+from roles.run.seen import MARK, Seen, sections
+from roles.serve import back, unit
+from roles.serve.state import back as decide_back
+from roles.status.role import doing, history
+from tests.unit.sources import plan
+
+PLAN = plan("vllm-ascend/a2-dual", replicas=2)
+FIRST, SECOND = PLAN.replicas
+WELL = {"recorded_spec": "b", "kept": "b", "previous": "a", "generation": "4"}
+FAILED = {"recorded_spec": "c", "kept": "b", "previous": "a", "generation": "5"}
+
+
+def seen(first: dict[str, str], second: dict[str, str]) -> dict[str, Seen]:
+    found = {}
+    for replica, pairs in ((FIRST, first), (SECOND, second)):
+        text = f"{MARK}unit 0\n" + "".join(f"{k}={v}\n" for k, v in pairs.items())
+        found |= {n.name: Seen(n.name, sections(text)) for n in replica.nodes}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "wanted"),
+    [
+        (WELL, WELL, [("back", "previous.plan"), ("back", "previous.plan")]),
+        (FAILED, WELL, [("back", "proven.plan"), ("nothing", "")]),
+        (FAILED, FAILED, [("back", "proven.plan"), ("back", "proven.plan")]),
+        ({**WELL, "previous": ""}, WELL, [("back", ""), ("back", "previous.plan")]),
+        ({}, {}, [("back", ""), ("back", "")]),
+    ],
+)
+def test_what_failed_goes_back_to_what_was_proven_else_everything_one_plan_back(
+    first: dict[str, str], second: dict[str, str], wanted: list[tuple[str, str]]
+) -> None:
+    decisions = [decide_back(PLAN, r, seen(first, second)) for r in PLAN.replicas]
+    assert [(d.what, d.kept) for d in decisions] == wanted
+
+
+def records(**changes: Any) -> dict[str, dict[str, Any]]:
+    one = json.loads(unit.record(PLAN, FIRST))
+    return {n.name: {**one, **changes} for n in FIRST.nodes}
+
+
+def test_a_kept_record_becomes_the_very_plan_it_was_made_from() -> None:
+    found = back.made(PLAN, FIRST, records(), "proven.plan")
+    assert isinstance(found, back.Kept)
+    assert found.replica.data()["nodes"] == FIRST.data()["nodes"]
+    assert (found.replica.spec, found.plan.verify, found.plan.hash) == (FIRST.spec, PLAN.verify, PLAN.hash)
+    script = unit.engine_script(found.plan, found.replica, found.replica.nodes[1])
+    assert script == unit.engine_script(PLAN, FIRST, FIRST.nodes[1])
+
+
+def test_a_record_that_fits_not_is_refused_with_the_reason() -> None:
+    mixed = records()
+    mixed[FIRST.nodes[1].name]["hash"] = "other"
+    assert back.made(PLAN, FIRST, mixed, "proven.plan") == "its nodes keep different plans"
+    assert "other nodes (10.0.0.13, 10.0.0.14)" in str(
+        back.made(
+            PLAN,
+            FIRST,
+            {n.name: records(replicas=[{"nodes": [m.data() for m in SECOND.nodes]}])[n.name] for n in FIRST.nodes},
+            "proven.plan",
+        )
+    )
+    assert "another version" in str(back.made(PLAN, FIRST, records(replicas=[]), "proven.plan"))
+
+
+def test_requests_that_run_or_wait_are_counted_over_all_ranks() -> None:
+    text = (
+        'vllm:num_requests_running{engine="0"} 3.0\nvllm:num_requests_running{engine="1"} 1.0\nvllm:num_requests_waiting{engine="1"} 2.0\n'
+    )
+    assert metrics.busy(text) == 6
+    assert metrics.busy("") == 0
+
+
+def test_what_a_node_says_of_itself_is_read() -> None:
+    def told(text: str) -> tuple[str, str]:
+        return doing(Seen("n", sections(f"{MARK}gang 0\n{text}\n")))
+
+    assert told("spec=ab12 generation=3 state=given-up why=it died") == ("given-up", "it died")
+    assert told("spec=ab12 generation=3 state=serving why=") == ("serving", "")
+    assert told("") == ("", "")
+
+
+def test_the_histories_of_all_nodes_are_one_in_the_order_of_time() -> None:
+    one = Seen("n0", sections(f"{MARK}history 0\n2026-11-21T09:00:02Z g1 later\n"))
+    other = Seen("n1", sections(f"{MARK}history 0\n2026-11-21T09:00:01Z g1 first\n\n"))
+    assert history({"n0": one, "n1": other}) == ["2026-11-21T09:00:01Z  n1  g1 first", "2026-11-21T09:00:02Z  n0  g1 later"]
