@@ -44,11 +44,11 @@ for file in mtu speed operstate carrier; do
 done
 [ -z "$NIC" ] || say net.nic 0 "$nic"
 
-# Who listens on a port of the plan: port, pid, name, cgroup, command.
+# Who listens on a port of the plan: port, pid, name, cgroup, command. A socket unit is systemd's, whichever child holds it for a moment.
 listeners() {
   ss -Hltnp 2>/dev/null | awk -v want=" $PORTS $HCCL " '{
     n = split($4, at, ":"); port = at[n]
-    if (index(want, " " port " ")) { pid = "-"; if (match($0, /pid=[0-9]+/)) pid = substr($0, RSTART + 4, RLENGTH - 4); print port, pid, $4 }
+    if (index(want, " " port " ")) { pid = "-"; if (match($0, /pid=[0-9]+/)) pid = substr($0, RSTART + 4, RLENGTH - 4); if ($0 ~ /pid=1,/) pid = 1; print port, pid, $4 }
   }' | sort -u | while read -r port pid at; do
     name=- group=- command=
     if [ "$pid" != - ]; then

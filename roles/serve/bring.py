@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 
+from gevent.event import AsyncResult
 from gevent.lock import BoundedSemaphore
 
 from roles.plan.plan import ReplicaPlan
@@ -17,24 +18,47 @@ from roles.serve.state import Decision
 
 Told = Callable[[Run, ReplicaPlan], str]
 """What another role says of a replica: nothing when it is proven, else why not; or what a failed start makes of its evidence."""
+CHANGES = ("restart", "back")
 PROVEN = gang.HERE / "proven.sh"
+
+
+class Turns:
+    """Replicas that are changed one after the other, in the plan's order, whichever of their hosts comes first."""
+
+    def __init__(self, run: Run, at_once: int) -> None:
+        decisions = run.facts["decisions"]
+        self.pending = [r for r in run.plan.replicas if decisions[r.name].what in CHANGES]
+        self.results = {r.name: AsyncResult() for r in self.pending}
+        self.slots = BoundedSemaphore(at_once)
+        self.failed = ""
+
+    def next(self, run: Run) -> None:
+        one = self.pending.pop(0)
+        if self.failed:
+            why = f"left as it is, since replica {self.failed} failed its change"
+            run.fail(one.nodes[0].name, "rolling", why)
+        else:
+            try:
+                why = up(run, one)
+            except BaseException as e:
+                self.results[one.name].set_exception(e if isinstance(e, Exception) else RuntimeError("ended"))
+                raise
+            self.failed = self.failed or (one.name if why else "")
+        self.results[one.name].set(why)
 
 
 def in_turn(run: Run, replica: ReplicaPlan) -> str:
     """--data rolling=N: only N replicas are taken down at a time, and after a failure the rest keep serving as they are."""
     limit = run.options.get("rolling")
-    if not limit or run.facts["decisions"][replica.name].what not in ("restart", "back"):
+    if not limit or run.facts["decisions"][replica.name].what not in CHANGES:
         return up(run, replica)
-    with run.once("turns", lambda: BoundedSemaphore(limit)):
-        failed_one = run.facts.get("rolling.failed")
-        if failed_one:
-            why = f"left as it is, since replica {failed_one} failed its change"
-            run.fail(replica.nodes[0].name, "rolling", why)
-            return why
-        why = up(run, replica)
-        if why:
-            run.facts["rolling.failed"] = replica.name
-        return why
+    turns = run.once("turns", lambda: Turns(run, limit))
+    while turns.pending and not turns.results[replica.name].ready():
+        with turns.slots:
+            if turns.pending:
+                turns.next(run)
+    why: str = turns.results[replica.name].get()
+    return why
 
 
 def up(run: Run, replica: ReplicaPlan) -> str:
@@ -47,14 +71,14 @@ def up(run: Run, replica: ReplicaPlan) -> str:
     if decision.what == "back" and not decision.kept:
         run.fail(replica.nodes[0].name, "rollback", f"replica {replica.name} {decision.why}", "serve the inventory that is meant")
         return decision.why
-    progress = run.once("progress", lambda: Progress([n.name for n in run.plan.nodes]))
+    progress = _progress(run)
     found: back.Kept | str = ""
     if decision.what == "back":
         found = back.kept(run, replica, decision.kept)
         if isinstance(found, str):
             run.fail(replica.nodes[0].name, "rollback", found)
             return found
-    if decision.what in ("restart", "back"):
+    if decision.what in CHANGES:
         why = _stopped(run, replica, progress, drained=bool(decision.changes) or decision.what == "back")
         if why:
             return why
@@ -80,10 +104,14 @@ def _restored(run: Run, found: back.Kept, generation: int) -> str:
     """The kept plan in the usual order, with the usual proof."""
     before = back.shadow(run, found)
     decision = Decision("start", "goes back", (), generation)
-    why = _served(before, gang.Gang(before, found.replica, decision, _secret(run, found.replica), run.facts["progress"], kept=found.where))
+    why = _served(before, gang.Gang(before, found.replica, decision, _secret(run, found.replica), _progress(run), kept=found.where))
     if why and not run.cancel.is_set():
         gang.stop_all(before, found.replica)
     return why
+
+
+def _progress(run: Run) -> Progress:
+    return run.once("progress", lambda: Progress([n.name for n in run.plan.nodes]))
 
 
 def _secret(run: Run, replica: ReplicaPlan) -> str:

@@ -21,7 +21,7 @@ from roles.run.units import unit
 
 WINDOW = 2.0
 HUNG_AFTER = 8.0
-HISTORY = 6
+HISTORY = 12
 TAIL = Path(__file__).with_name("tail.sh")
 Pulse = Callable[[Run, ReplicaPlan], str]
 HBM = re.compile(r"(\d+)\s*/\s*(\d+)\s*\|\s*$")

@@ -8,14 +8,16 @@ import threading
 import time
 from types import TracebackType
 
-BODY = {"model": "minimax-lab", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 2}
+BODY = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 2}
 
 
-def asked(address: str, port: int = 20004, seconds: float = 10, **more: object) -> int:
+def asked(address: str, model: str = "minimax-lab", port: int = 20004, seconds: float = 10, **more: object) -> int:
     """The status of one completion; 0 when none came."""
     connection = http.client.HTTPConnection(address, port, timeout=seconds)
     try:
-        connection.request("POST", "/v1/chat/completions", json.dumps({**BODY, **more}), {"Content-Type": "application/json"})
+        connection.request(
+            "POST", "/v1/chat/completions", json.dumps({"model": model, **BODY, **more}), {"Content-Type": "application/json"}
+        )
         answer = connection.getresponse()
         answer.read()
         return answer.status
@@ -28,8 +30,8 @@ def asked(address: str, port: int = 20004, seconds: float = 10, **more: object) 
 class Client:
     """One endpoint's client, from entering to leaving."""
 
-    def __init__(self, address: str) -> None:
-        self.address = address
+    def __init__(self, address: str, model: str, port: int) -> None:
+        self.address, self.model, self.port = address, model, port
         self.results: list[tuple[float, int]] = []
         self.over = threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -37,7 +39,7 @@ class Client:
     def _run(self) -> None:
         while not self.over.is_set():
             began = time.monotonic()
-            self.results.append((began, asked(self.address)))
+            self.results.append((began, asked(self.address, self.model, self.port)))
             self.over.wait(0.1)
 
     @property

@@ -13,6 +13,7 @@ from tests.lab.double_image import double_image
 from tests.lab.verbs import DOUBLE, Site
 
 pytestmark = pytest.mark.lab
+MODEL, PORT = "MiniMax-M2-lab", 8000
 QUICK = ("--data", "soak=0")
 
 
@@ -43,7 +44,7 @@ def seqs(lab: RunningLab, site: Site, node: str, replica: str) -> str:
 
 def test_a_rolling_change_takes_down_one_replica_at_a_time(lab: RunningLab, site: Site) -> None:
     site.data["flags"] = {"max-num-seqs": 48}
-    with Client(site.address("n0")) as first, Client(site.address("n1")) as second:
+    with Client(site.address("n0"), MODEL, PORT) as first, Client(site.address("n1"), MODEL, PORT) as second:
         ran = site.run("serve", "-y", "--data", "rolling=1", *QUICK)
     assert ran.code == 0, ran.err
     assert [seqs(lab, site, *at) for at in (("n0", "r0"), ("n1", "r1"))] == ["48", "48"]
@@ -54,11 +55,11 @@ def test_a_rolling_change_takes_down_one_replica_at_a_time(lab: RunningLab, site
 
 def test_a_running_request_is_waited_for(lab: RunningLab, site: Site) -> None:
     site.data["flags"] = {"max-num-seqs": 40}
-    site.data["env"] = {"DOUBLE": "token=0.3"}
+    site.data["env"] = {"DOUBLE": "token=0.1"}
     assert site.run("serve", "-y", *QUICK).code == 0
     results: list[int] = []
     address = site.address("n0")
-    asking = threading.Thread(target=lambda: results.append(asked(address, seconds=60, max_tokens=40, ignore_eos=True)))
+    asking = threading.Thread(target=lambda: results.append(asked(address, MODEL, PORT, seconds=60, max_tokens=100, ignore_eos=True)))
     asking.start()
     site.data["env"] = {}
     ran = site.run("serve", "-y", *QUICK)
@@ -72,7 +73,7 @@ def test_a_running_request_is_waited_for(lab: RunningLab, site: Site) -> None:
 def test_a_change_that_fails_its_proof_is_rolled_back_and_the_other_replica_is_not_tried(lab: RunningLab, site: Site) -> None:
     other = container(lab, site, "n1", "r1")
     site.data["env"] = {"DOUBLE": "models=other"}
-    with Client(site.address("n1")) as second:
+    with Client(site.address("n1"), MODEL, PORT) as second:
         ran = site.run("serve", "-y", "--data", "rolling=1", *QUICK)
     assert ran.code == 1
     assert "is back and proven" in ran.out + ran.err, ran.out + ran.err
@@ -97,7 +98,7 @@ def test_going_back_on_request_needs_no_good_inventory(lab: RunningLab, site: Si
     assert "replica r1 is on its proven plan: left alone" in dry.err
     ran = site.run("serve", "-y", "--data", "rollback=now", *QUICK)
     assert ran.code == 0, ran.err + ran.out
-    assert asked(site.address("n0")) == 200
+    assert asked(site.address("n0"), MODEL, PORT) == 200
     site.data["env"] = {}
     assert site.run("serve", "-y", *QUICK).code == 0
     assert site.run("serve", "-y", *QUICK).success == 0
@@ -105,7 +106,7 @@ def test_going_back_on_request_needs_no_good_inventory(lab: RunningLab, site: Si
 
 def test_an_added_and_a_removed_replica_leave_the_other_alone(lab: RunningLab, site: Site) -> None:
     before = container(lab, site, "n0", "r0")
-    with Client(site.address("n0")) as client:
+    with Client(site.address("n0"), MODEL, PORT) as client:
         assert site.run("clean", "-y", "--limit", site.name("n1")).code == 0
         site.members = ("n0",)
         refused = site.run("serve", "-y", *QUICK)
@@ -116,4 +117,4 @@ def test_an_added_and_a_removed_replica_leave_the_other_alone(lab: RunningLab, s
         ran = site.run("serve", "-y", *QUICK)
     assert ran.code == 0, ran.err
     assert (client.failed, container(lab, site, "n0", "r0")) == ([], before)
-    assert asked(site.address("n1")) == 200
+    assert asked(site.address("n1"), MODEL, PORT) == 200
