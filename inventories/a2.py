@@ -26,6 +26,8 @@ a2 = (
         # "privileges": "seed",          # as the vendor runs it (--privileged); "least" leaves that out
         # "topology": "switched",        # NPU network: "back-to-back" or "direct-out" change the recipe
         # "firewall": False,             # True closes all but SSH and the API to other machines
+        # "expose": "direct",            # "proxy": an nginx on rank 0's node, which passes only /v1/* and /health
+        # "tls": {"cert": "/etc/ssl/api.crt", "key": "/etc/ssl/api.pem"},  # the proxy's certificate; files on this machine
         # "restart": "gang",             # "never" leaves a dead replica down
         # "version": "0.18.0",           # another release: picks the image tag and what it accepts
         # "image": "registry.local/vllm-ascend:v0.18.0",  # an own image, taken as it is

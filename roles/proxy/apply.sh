@@ -21,7 +21,7 @@ apt() {
 install_apt() {
   export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l APT_LISTCHANGES_FRONTEND=none
   # The package starts a site of its own on port 80. Masked until the next boot at most, should this script not come to its end.
-  systemctl mask -q --runtime nginx.service
+  systemctl mask -q --runtime nginx.service || return 1
   trap 'systemctl unmask -q --runtime nginx.service || :' EXIT
   waited=0
   # DPkg::Lock::Timeout waits for dpkg, not for another update of the lists.

@@ -13,6 +13,7 @@ from roles.plan.plan import Plan, ReplicaPlan
 from roles.run import remote
 from roles.run.run import Run
 
+FIND = 'sed -n "s/^$KEY//p" "$FILE" 2>/dev/null | head -n 1'
 MARK = "# the key: "
 """What stands before the key in the file that the proxy reads."""
 
@@ -105,7 +106,7 @@ def _from_nodes(run: Run) -> str:
         source, before = _kept_in(run.plan, replica)
         if host is None or not source:
             continue
-        text = remote.script(values={"FILE": source, "KEY": before}) + 'sed -n "s/^$KEY//p" "$FILE" 2>/dev/null | head -n 1'
+        text = remote.script(values={"FILE": source, "KEY": before}) + FIND
         done = remote.run(run.state, host, "bringup-key", text, limit=15)
         if done.ok and done.text.strip():
             path = named_file(run.plan)

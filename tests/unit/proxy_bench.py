@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 import subprocess
@@ -10,10 +9,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from roles.plan import proxy
 from roles.plan.plan import Plan, make
@@ -162,10 +168,15 @@ class Front:
         return int(answer.split(b" ", 2)[1])
 
 
-def certificate(folder: Path, name: str = "own") -> tuple[str, str]:
-    """A self-signed certificate and its key, made by openssl."""
+def certificate(folder: Path, name: str = "own", days: int = 2) -> tuple[str, str]:
+    """A self-signed certificate and its key; with negative days one whose time is over."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    end = datetime.now(timezone.utc) + timedelta(days=days)
+    made = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
+    made = made.serial_number(x509.random_serial_number()).not_valid_before(end - timedelta(days=9)).not_valid_after(end)
     crt, pem = folder / f"{name}.crt", folder / f"{name}.pem"
-    words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-    subprocess.run([*words, "-subj", "/CN=a-name", "-keyout", pem, "-out", crt], check=True, capture_output=True)
-    os.chmod(pem, 0o600)
+    crt.write_bytes(made.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
+    pem.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    pem.chmod(0o600)
     return str(crt), str(pem)

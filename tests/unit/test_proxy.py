@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from roles.clean.processes import classified
+from roles.clean.role import remains
 from roles.firewall.rules import rules
 from roles.plan import proxy
 from roles.plan.errors import PlanError
@@ -19,7 +21,7 @@ from roles.plan.show import readable
 from roles.plan.source import Source
 from roles.proxy import config
 from roles.proxy.work import Work, work
-from roles.run import checks
+from roles.run import checks, key, remote
 from roles.run.checks import Case
 from roles.run.seen import Section, Seen
 from tests.unit.sources import hosts, plan, source
@@ -277,6 +279,58 @@ def test_our_own_nginx_on_its_port_is_no_conflict() -> None:
         }
         found = checks.judge(made, {made.nodes[0].name: Seen(made.nodes[0].name, sections)})
         assert [f.level for f in found if f.check == "network.ports"] == [level]
+
+
+def test_stop_leaves_it_and_clean_does_not() -> None:
+    made = plan("vllm-ascend/a3", expose="proxy")
+    row = "7\t1\t5000\tS\troot\t/system.slice/bringup-test-r0-proxy.service\tnginx: master process"
+    sections = {
+        "unit": Section("", 0, ("name=bringup-test-r0",)),
+        "processes": Section("", 0, (row,)),
+        "listen": Section("", 0, ("8080\t7\t0.0.0.0:8080\tnginx\t/system.slice/bringup-test-r0-proxy.service\tnginx: master process",)),
+    }
+    seen = Seen(made.nodes[0].name, sections)
+    (found,) = classified(seen, "bringup-test-r0", "test")
+    assert (found.kind, found.prepared) == ("ours", True)
+    here = Case(made, made.replicas[0], made.nodes[0], seen, {})
+    assert remains(here, stale=False, whole=False) == []
+    assert [x for x in remains(here, stale=False) if "nginx" in x]
+
+
+# The key
+
+
+@pytest.mark.parametrize(
+    ("recipe", "keys", "known", "node"),
+    [
+        ("sglang/nvidia-tp4", {}, False, ""),
+        ("sglang/nvidia-tp4", {"expose": "proxy"}, True, ""),
+        ("sglang/nvidia-tp4", {"expose": "proxy", "auth": "off"}, False, ""),
+        ("vllm/nvidia-tp4", {"expose": "proxy"}, True, "/etc/bringup/test/r0.env"),
+    ],
+)
+def test_there_is_a_key_where_engine_or_proxy_asks_for_it(recipe: str, keys: dict[str, Any], known: bool, node: str) -> None:
+    made = plan(recipe, **keys)
+    assert (key.named_file(made) is not None) == known
+    assert key.secrets_path(made, made.replicas[0]) == node
+
+
+def test_a_key_the_proxy_cannot_compare_is_refused_before_anything_is_touched(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("schlüssel\n", encoding="utf-8")
+    key.given(plan("vllm/nvidia-tp4", expose="proxy", auth=f"file:{file}"))
+    with pytest.raises(PlanError, match="not all ASCII"):
+        key.given(plan("sglang/nvidia-tp4", expose="proxy", auth=f"file:{file}"))
+
+
+@settings(max_examples=30, deadline=None)
+@given(KEYS)
+def test_another_machine_finds_the_key_on_the_node(tmp_path_factory: pytest.TempPathFactory, secret: str) -> None:
+    file = tmp_path_factory.mktemp("node") / "key"
+    file.write_text(config.asked(secret), encoding="utf-8")
+    text = remote.script(values={"FILE": file, "KEY": key.MARK}) + key.FIND
+    done = subprocess.run(["sh", "-c", text], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{secret}\n"
 
 
 @pytest.mark.parametrize("file", ["probe.sh", "apply.sh", "compare.sh"])

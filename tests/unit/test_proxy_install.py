@@ -7,11 +7,18 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from roles.plan import container, proxy
 from roles.proxy import role
 from roles.run import remote
+from roles.run.checks import Case
+from roles.run.seen import Section, Seen
+from tests.unit.proxy_bench import certificate
+from tests.unit.sources import plan
 
 STANDINS = {
     "systemctl": '[ "$1 $2" != "$REFUSES" ] || exit 1; case "$*" in "-q is-active"*) [ -n "$ACTIVE" ] ;; esac',
@@ -177,3 +184,46 @@ def test_a_secret_file_that_others_can_read_is_not_as_it_should_be(node: Node) -
     (node.etc / "r0.proxy.crt").unlink()
     done, _ = node.run(role.COMPARE, SECRETS)
     assert [line for line in done.lines if line.startswith("same")] == [f"same {node.etc}/r0.proxy.pem"]
+
+
+def test_the_role_writes_what_it_later_finds_as_it_should_be(node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole way of the secrets: from this machine's files, by stdin, to files of root, and back as a word."""
+    crt, pem = certificate(tmp_path, "given")
+    secret = tmp_path / "api-key"
+    secret.write_text("sk-planted'$\n")
+    made = plan("sglang/nvidia-tp4", expose="proxy", auth=f"file:{secret}", tls={"cert": crt, "key": pem})
+    monkeypatch.setattr(container, "CONFIG", str(tmp_path / "etc" / "bringup"))
+    monkeypatch.setattr(role, "unit_file", lambda case: str(node.unit))
+    told: list[str] = []
+
+    def sh(text: str, secret: str) -> remote.Done:
+        env = {"PATH": f"{node.root / 'bin'}:/usr/bin:/bin", "ROOT": str(node.root), "REFUSES": "", "ACTIVE": "", "BROKEN": ""}
+        done = subprocess.run(["sh", "-c", text], env=env, input=secret.encode(), capture_output=True, check=False)
+        told.append(text + done.stdout.decode() + done.stderr.decode())
+        return remote.Done(done.returncode, tuple(done.stdout.decode().splitlines()))
+
+    monkeypatch.setattr(remote, "run", lambda state, host, name, text, secret="", **_: sh(text, secret))
+    run: Any = SimpleNamespace(
+        plan=made, state=None, cancel=None, once=lambda _, work: work(), call=lambda host, name, text, secret="", **_: sh(text, secret)
+    )
+
+    def seen() -> Case:
+        conf = Path(proxy.file("test", "r0", "conf"))
+        host = (f"nginx={node.root / 'nginx'}", "systemd=yes")
+        text = Section("", 0, tuple(conf.read_text().splitlines())) if conf.exists() else Section("", 1)
+        known = Seen(made.nodes[0].name, {"proxy.host": Section("", 0, host), "proxy.conf": text})
+        return Case(made, made.replicas[0], made.nodes[0], known)
+
+    port = made.nodes[0].ports
+    port["proxy"] = node.port
+    before = role._same(run, None, seen())  # type: ignore[arg-type]
+    assert dict(before) == {"key": False, "crt": False, "pem": False}
+    assert role._apply(run, None, seen(), [], before) == ""  # type: ignore[arg-type]
+    assert {p.name: mode(p) for p in node.etc.iterdir()} == {
+        "r0.proxy.conf": "0o644", "r0.proxy.key": "0o600", "r0.proxy.crt": "0o600", "r0.proxy.pem": "0o600",
+    }  # fmt: skip
+    assert dict(role._same(run, None, seen())) == {"key": True, "crt": True, "pem": True}  # type: ignore[arg-type]
+    secret.write_text("sk-another\n")
+    assert dict(role._same(run, None, seen())) == {"key": False, "crt": True, "pem": True}  # type: ignore[arg-type]
+    private = Path(pem).read_text().splitlines()[1]
+    assert not [text for text in told if "sk-planted" in text or "sk-another" in text or private in text]

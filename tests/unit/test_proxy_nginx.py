@@ -238,6 +238,20 @@ def test_the_given_certificate_is_shown_and_another_is_noticed(tmp_path: Path) -
             assert "certificate" in result.said.lower()
 
 
+def test_a_certificate_whose_time_is_over_is_refuted(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    crt, pem = certificate(tmp_path, "old", days=-1)
+    made = behind_nginx(tls={"cert": crt, "key": pem})
+    front, pinned = Front(made, tmp_path), tls.pinned(made)
+    over_tls(front, crt, pem)
+    assert pinned is not None
+    with front.running(), httpx2.Client(verify=pinned, trust_env=False) as client:
+        result = outside.proven(
+            Api(f"https://127.0.0.1:{front.port}", client, "direct"), {"paths": {"models": "/v1/models"}, "model": "x"}, ""
+        )
+    assert "certificate has expired" in result.said
+
+
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
 def test_old_tls_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
