@@ -25,7 +25,7 @@ def test_the_plan_reads_as_one_flag_a_line(capsys: pytest.CaptureFixture[str]) -
     out = said(capsys, A2)
     assert "        --max-num-seqs 128\n" in out
     assert "any -> 10.0.0.11  tcp 20004" in out
-    assert "10.0.0.12 -> 10.0.0.11  tcp 1-65535  (among them 2347, 60000-60031)" in out
+    assert "10.0.0.12 -> 10.0.0.11  tcp 1-65535  (among them 2347, 60000-60031, 27431)" in out
     assert out.index("listen") < out.index("reach") < out.index("prove")
 
 
