@@ -64,14 +64,14 @@ moved() {  # moved RANK BEFORE AFTER
 }
 # A rank that gives no token and whose counters stand still gets a strike; one that is only slow gets none.
 watch_alive() {
-  local strikes=0 before= after silent dead line rank
+  local strikes=0 slow= before= after silent dead line rank
   trap - TERM INT
   while nap "$EVERY"; do
     [ "$strikes" -gt 0 ] || before=$(counters) # from the first strike on, all the time counts
     silent=$(all_answer)
     if [ -z "$silent" ]; then
-      [ "$strikes" = 0 ] || note "probe: every rank answers again"
-      strikes=0
+      [ "$strikes$slow" = 0 ] || note "probe: every rank answers in time again"
+      strikes=0 slow=
       continue
     fi
     after=$(counters)
@@ -81,8 +81,8 @@ watch_alive() {
       moved "$rank" "$before" "$after" || dead="$dead, rank $rank: ${line#*:}"
     done <<<"$silent"
     if [ -z "$dead" ]; then
-      note "probe: slow, not hung: $(echo "$silent" | tr '\n' ' ')while its counters move (${before}-> ${after})"
-      strikes=0
+      [ -n "$slow" ] || note "probe: slow, not hung: $(echo "$silent" | tr '\n' ' ')while its counters move (${before}-> ${after})"
+      strikes=0 slow=1
       continue
     fi
     strikes=$((strikes + 1))

@@ -141,7 +141,7 @@ fresh() {
   ls -1t "$folder/logs" | tail -n +9 | while IFS= read -r old; do rm -f "$folder/logs/$old"; done
   until usable; do
     [ -z "$stopping" ] || exit 0
-    [ "$now" = docker ] || { state docker; note "waits for Docker"; }
+    [ "$now" = without-docker ] || { state without-docker; note "waits for Docker"; }
     nap 2
   done
   prepare

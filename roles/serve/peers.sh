@@ -63,7 +63,11 @@ broken() {
       heard[$name]=$SECONDS missed[$name]=0
       if [ "$their_generation" = "$generation" ]; then
         case $their_state in starting | serving) odd[$name]=0; continue ;; esac
-        case $their_state in down | given-up | absent) ;; *) [ -n "$ready" ] || continue ;; esac
+        case $their_state in
+          down | given-up | absent) ;;
+          waiting) [ -n "$ready" ] || [ -z "$asked" ] || continue ;; # serve told it this generation: it still waits; else it was in and left
+          *) [ -n "$ready" ] || continue ;;
+        esac
       elif [ -z "$ready" ] && [ "$RANK" = 0 ]; then
         continue # it has not heard of this generation yet
       fi

@@ -65,7 +65,7 @@ class Planted:
         return [name for name, secret in self.secrets.items() if secret in text]
 
     def journal(self, node: str) -> list[str]:
-        return self.in_text(self.lab.exec(node, "journalctl --no-pager -o export | cat"))
+        return self.in_text(self.lab.exec(node, "journalctl --no-pager -o export | tr -d '\\200-\\377'"))
 
     def container(self, node: str, name: str) -> tuple[list[str], list[str]]:
         """What `docker inspect` shows: in the container's environment, and anywhere else."""

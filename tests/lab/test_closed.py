@@ -113,7 +113,7 @@ def test_whoever_flushes_all_rules_by_nftables_service_leaves_it_closed(lab: Run
 
 
 def test_cleaned_the_nodes_are_open_again_and_nothing_of_it_is_left(lab: RunningLab, site: Site) -> None:
-    assert site.run("clean", "-y").code == 0
+    assert site.run("clean", "-y", "--data", "revert=true").code == 0
     for node in (A, B):
         assert "bringup" not in lab.ssh(node.name, "nft list ruleset")
         assert lab.ssh(node.name, "ls -d /etc/systemd/system/bringup-* /etc/bringup /run/bringup-* 2>/dev/null || :") == ""

@@ -100,14 +100,14 @@ def test_docker_shows_the_key_in_the_containers_environment_only(life: Life) -> 
 def test_no_image_and_no_label_holds_one(life: Life) -> None:
     shown = "docker image inspect $(docker image ls -q); docker ps -a --no-trunc --format '{{.Command}} {{.Labels}} {{.Mounts}}'"
     for node in (A, B):
-        assert life.planted.in_text(life.lab.exec(node, shown)) == []
+        assert life.planted.in_text(life.lab.exec(node.name, shown)) == []
 
 
 def test_what_we_wrote_can_be_changed_by_root_only(life: Life) -> None:
     ours = "/etc/bringup /var/lib/bringup /etc/systemd/system/bringup-* /etc/sysctl.d/*bringup* /etc/security/limits.d/*bringup*"
     for node in (A, B):
-        assert life.lab.exec(node, f"find {ours} \\( -perm /022 -o ! -user root \\) ! -type l -print 2>/dev/null || :") == ""
-        assert life.lab.exec(node, "stat -c %a /etc/bringup/secret/r0.env").strip() == "600"
+        assert life.lab.exec(node.name, f"find {ours} \\( -perm /022 -o ! -user root \\) ! -type l -print 2>/dev/null || :") == ""
+        assert life.lab.exec(node.name, "stat -c %a /etc/bringup/secret/r0.env").strip() == "600"
 
 
 def test_after_stop_and_clean_no_trace_of_them_is_left(life: Life) -> None:

@@ -62,6 +62,14 @@ def test_rank_0_waits_until_a_node_that_left_is_back(pair: Pair) -> None:
     assert pair.serves(30, generation=2), pair.nodes[0].history + pair.nodes[1].history
 
 
+def test_a_rank_that_dies_while_the_gang_begins_again_is_not_waited_for(pair: Pair) -> None:
+    pair.nodes[1].knobs("die=weights")
+    pair.nodes[0].kill("VLLM::EngineCore")
+    assert until(lambda: pair.nodes[1].history.count("the engine ended with code") >= 2, 30), pair.nodes[1].history
+    pair.nodes[1].knobs("")
+    assert pair.serves(30, generation=3), pair.nodes[0].history + pair.nodes[1].history
+
+
 def test_what_dies_again_and_again_is_given_up_on_both_nodes(pair: Pair) -> None:
     for node in pair.nodes:
         node.knobs("die=weights")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from gevent.event import Event
 
 from roles.run import metrics
+from roles.run.run import Run
 from roles.run.seen import MARK, Seen, sections
 from roles.serve import back, unit
+from roles.serve.state import Decision
 from roles.serve.state import back as decide_back
 from roles.status.role import doing, history
 from tests.unit.sources import plan
@@ -95,3 +99,40 @@ def test_the_histories_of_all_nodes_are_one_in_the_order_of_time() -> None:
     one = Seen("n0", sections(f"{MARK}history 0\n2026-11-21T09:00:02Z g1 later\n"))
     other = Seen("n1", sections(f"{MARK}history 0\n2026-11-21T09:00:01Z g1 first\n\n"))
     assert history({"n0": one, "n1": other}) == ["2026-11-21T09:00:01Z  n1  g1 first", "2026-11-21T09:00:02Z  n0  g1 later"]
+
+
+class Told:
+    """A run as `after` sees it."""
+
+    def __init__(self, **options: object) -> None:
+        self.options, self.cancel = options, Event()
+
+
+CHANGED = Decision("restart", "runs another plan", ("~ --max-num-seqs: 128 -> 64",), 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "decision", "said"),
+    [
+        ({}, CHANGED, f"; its plan before ({PLAN.hash}) is back and proven"),
+        ({"rollback": "never"}, CHANGED, ""),
+        ({"rollback": "ask"}, CHANGED, "; not rolled back: --data rollback=now goes back to the plan before"),
+        ({"keep": True}, CHANGED, ""),
+        ({}, Decision("restart", "does not answer", (), 3), ""),
+        ({}, Decision("start", "is not running", (), 1), ""),
+    ],
+)
+def test_only_a_change_that_failed_is_rolled_back_and_only_if_wanted(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, object], decision: Decision, said: str
+) -> None:
+    monkeypatch.setattr(back, "kept", lambda run, replica, where: back.made(PLAN, replica, records(), where))
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert back.after(cast(Run, Told(**options)), FIRST, decision, lambda run, found, generation: "") == said
+
+
+def test_a_way_back_that_fails_too_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(back, "kept", lambda run, replica, where: back.made(PLAN, replica, records(), where))
+    said = back.after(cast(Run, Told()), FIRST, CHANGED, lambda run, found, generation: "n0: weights: gone")
+    assert said.endswith("failed, too: n0: weights: gone")
+    monkeypatch.setattr(back, "kept", lambda run, replica, where: "n1 keeps no plan to go back to")
+    assert back.after(cast(Run, Told()), FIRST, CHANGED, lambda *_: "") == "; there is no way back: n1 keeps no plan to go back to"
