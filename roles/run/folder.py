@@ -1,4 +1,4 @@
-"""The run folder: report.json, events.jsonl, per-node files. A record only; the truth lives on the nodes."""
+"""The run folder: plan.json, report.json, events.jsonl, per-node files. A record only; the truth lives on the nodes."""
 
 from __future__ import annotations
 
@@ -48,11 +48,18 @@ class Folder:
         folder.mkdir(exist_ok=True)
         return folder / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', node)}.{suffix}"
 
+    def plan(self, data: dict[str, Any]) -> None:
+        """What this run was asked for, written once, at its beginning: the next run shows what changed since."""
+        self._whole("plan.json", data)
+
     def report(self, data: dict[str, Any]) -> None:
+        self._whole("report.json", data)
+
+    def _whole(self, name: str, data: dict[str, Any]) -> None:
         """Whole or not at all."""
-        part = self.path / "report.json.part"
+        part = self.path / f"{name}.part"
         part.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(part, self.path / "report.json")
+        os.replace(part, self.path / name)
 
 
 def now() -> str:

@@ -15,7 +15,7 @@ from pyinfra.api.state import State
 from roles.plan.finding import Finding
 from roles.plan.node import NodePlan
 from roles.plan.plan import Plan, ReplicaPlan
-from roles.run import remote
+from roles.run import about, remote
 from roles.run.folder import Folder, now
 from roles.run.seen import Seen
 
@@ -49,6 +49,7 @@ class Run:
     undo: dict[str, Callable[[], None]] = field(default_factory=dict)
     """What an interrupt must stop, by node: only what this run started."""
     closed: bool = False
+    began: str = field(default_factory=now)
     _done: dict[str, AsyncResult] = field(default_factory=dict)
 
     def once(self, key: str, work: Callable[[], T]) -> T:
@@ -118,6 +119,10 @@ class Run:
             "plan_hash": self.plan.hash,
             "dry": self.dry,
             "exit": code,
+            "began": self.began,
+            "ended": now(),
+            "command": about.typed(sys.argv),
+            "versions": about.versions(),
             "nodes": [
                 {"name": n.name, "address": n.address, "rank": n.rank, "replica": r.name, "reached": n.name in self.hosts,
                  **({"why": self.missing[n.name]} if n.name in self.missing else {})}
@@ -135,4 +140,15 @@ class Run:
         """Write the report once, whatever happened."""
         if not self.closed:
             self.closed = True
-            self.folder.report(self.report(code))
+            secrets = about.secrets(self.plan)
+            self.folder.report(about.without(self.report(code), secrets))
+            self._page(secrets)
+
+    def _page(self, secrets: list[str]) -> None:
+        """report.html for people. What goes wrong with it is said, and changes nothing of what the verb did."""
+        try:
+            from roles.run.report import page  # only now is it wanted, and its plotting library with it
+
+            print(f"report: {page.write(self.folder.path, secrets)}", file=sys.stderr, flush=True)
+        except Exception as e:
+            print(f"report.html could not be made, report.json has all of it: {type(e).__name__}: {e}", file=sys.stderr, flush=True)
