@@ -32,21 +32,8 @@ fail() {
 [ -z "$DAEMON_CHANGES" ] || write "$DAEMON_FILE" "$DAEMON"
 [ -z "$PROXY_CHANGES" ] || write "$PROXY_FILE" "$PROXY"
 
-apt() {
-  apt-get -q -y -o DPkg::Lock::Timeout=120 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@" </dev/null
-}
 install_apt() {
-  export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l APT_LISTCHANGES_FRONTEND=none
-  waited=0
-  # DPkg::Lock::Timeout waits for dpkg, not for another update of the lists.
-  while :; do
-    if update=$(apt update 2>&1); then break; fi
-    case $update in *"Could not get lock"*) ;; *) break ;; esac
-    [ "$waited" -lt 120 ] || break
-    waited=$((waited + 5))
-    sleep 5
-  done
-  printf '%s\n' "$update"
+  apt_lists
   # Without its tool, Docker does not start containers where the kernel has AppArmor; with containerd.io, docker.io conflicts.
   [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" != Y ] || PACKAGES="$PACKAGES apparmor"
   if dpkg-query -W -f '${Status}' containerd.io 2>/dev/null | grep -q 'ok installed'; then

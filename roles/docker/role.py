@@ -47,7 +47,7 @@ def _apply(run: Run, host: Host, case: Case, changes: Sequence[Change], allowed:
         "ACTION": todo.action,
         "EXPECT": " ".join(todo.expect),
     }
-    done = run.call(host, "docker", remote.script(SCRIPT, values=values), limit=LIMIT)
+    done = run.call(host, "docker", remote.script(remote.APT, SCRIPT, values=values), limit=LIMIT)
     return "" if done.ok else why(done)
 
 

@@ -15,24 +15,11 @@ if [ -n "$REMOVE" ]; then
   exit 0
 fi
 
-apt() {
-  apt-get -q -y -o DPkg::Lock::Timeout=120 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@" </dev/null
-}
 install_apt() {
-  export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l APT_LISTCHANGES_FRONTEND=none
   # The package starts a site of its own on port 80. Masked until the next boot at most, should this script not come to its end.
   systemctl mask -q --runtime nginx.service || return 1
   trap 'systemctl unmask -q --runtime nginx.service || :' EXIT
-  waited=0
-  # DPkg::Lock::Timeout waits for dpkg, not for another update of the lists.
-  while :; do
-    if update=$(apt update 2>&1); then break; fi
-    case $update in *"Could not get lock"*) ;; *) break ;; esac
-    [ "$waited" -lt 120 ] || break
-    waited=$((waited + 5))
-    sleep 5
-  done
-  printf '%s\n' "$update"
+  apt_lists
   apt install --no-install-recommends nginx 2>&1 || return 1
   systemctl unmask -q --runtime nginx.service
   systemctl disable -q nginx.service 2>&1 || :

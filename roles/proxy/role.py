@@ -81,7 +81,7 @@ def _apply(run: Run, host: Host, case: Case, changes: Sequence[Change], same: Ma
         "NGINX": present(case.seen).nginx or config.NGINX,
         "PORT": case.node.ports.get("proxy", ""),
     }
-    done = run.call(host, "proxy", remote.script(APPLY, values=values), secret="".join(texts.values()), limit=LIMIT)
+    done = run.call(host, "proxy", remote.script(remote.APT, APPLY, values=values), secret="".join(texts.values()), limit=LIMIT)
     return "" if done.ok else why(done)
 
 

@@ -23,6 +23,8 @@ BOOT = 'IFS= read -r n && s=$(head -c "$n") && eval "$s"'
 """The script comes by stdin, its length first: argv stays short in process lists and in sudo's log, and stdin stays open for answers."""
 TIED = "exec 9<&0; ( trap '' TERM; cat; kill -TERM 0 ) <&9 >/dev/null 2>&1 &\nexec 9<&- </dev/null\n"
 """Ends the script with its connection: what a dead controller began does not go on alone."""
+APT = Path(__file__).with_name("apt.sh")
+"""Before scripts that install Debian packages."""
 LOST = -2
 CANCELLED = -3
 LATE = -4

@@ -40,7 +40,7 @@ class Node:
         given = {**dict.fromkeys(names, ""), "DAEMON_FILE": self.daemon, "PROXY_FILE": self.proxy}
         env = {"PATH": f"{self.root / 'bin'}:/usr/bin:/bin", "ROOT": str(self.root), "REFUSES": "", "CONTAINERD": "", "HAS": ""}
         env |= {k: v for k, v in values.items() if k in env}
-        text = remote.script(role.SCRIPT, values={**given, **{k: v for k, v in values.items() if k not in env}})
+        text = remote.script(remote.APT, role.SCRIPT, values={**given, **{k: v for k, v in values.items() if k not in env}})
         done = subprocess.run(["sh", "-c", text], env=env, capture_output=True, text=True, check=False)
         calls = (self.root / "calls").read_text().splitlines()
         return remote.Done(done.returncode, tuple((done.stdout + done.stderr).splitlines())), calls

@@ -56,7 +56,7 @@ class Node:
             "CONF_TEXT": "events {}\n", "FILES": self.sized(secrets), "STALE": "", "REMOVE": "", "INSTALL": "",
             "NGINX": self.root / "nginx", "PORT": self.port, **{k: v for k, v in values.items() if k not in env},
         }  # fmt: skip
-        text = remote.script(script, values=given)
+        text = remote.script(remote.APT, script, values=given)
         (self.root / "calls").write_text("")
         done = subprocess.run(["sh", "-c", f"umask 000; {text}"], env=env, input="".join(secrets.values()).encode(), capture_output=True)
         calls = (self.root / "calls").read_text().splitlines()
