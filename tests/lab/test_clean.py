@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 
 import pytest
 
@@ -65,21 +66,30 @@ DECOYS = {
 }
 
 
-@pytest.fixture
-def decoys(lab: RunningLab) -> Iterator[dict[str, str]]:
+@pytest.fixture(params=[1, pytest.param(10, marks=pytest.mark.long)], ids=["ten", "a hundred"])
+def decoys(lab: RunningLab, request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
     """Things that look like engines, hold a device or a port, and are not ours: their main pids."""
-    for line in DECOYS.values():
+    many = {f"{name}-{n}" if n else name: copied(line, n) for n in range(request.param) for name, line in DECOYS.items()}
+    for line in many.values():
         lab.exec(NODE, line)
-    yield alive(lab)
-    lab.exec(NODE, "systemctl stop 'decoy-*' 2>/dev/null; docker rm -f decoy-container >/dev/null 2>&1 || :")
+    yield alive(lab, many)
+    boxes = " ".join(f"decoy-{name}" for name in many if name.startswith("container"))
+    lab.exec(NODE, f"systemctl stop 'decoy-*' 2>/dev/null; docker rm -f {boxes} >/dev/null 2>&1 || :")
 
 
-def alive(lab: RunningLab) -> dict[str, str]:
-    found = {}
-    for name in DECOYS:
-        ask = f"systemctl show -P MainPID decoy-{name}" if name != "container" else "docker inspect -f '{{.State.Pid}}' decoy-container"
-        found[name] = lab.exec(NODE, ask).strip()
-    return found
+def copied(line: str, n: int) -> str:
+    """The n-th of a kind: another unit or container, another port."""
+    if not n:
+        return line
+    return re.sub(r"(decoy-\w+)", rf"\1-{n}", line).replace("http.server 60005", f"http.server {60005 + n}")
+
+
+def alive(lab: RunningLab, names: Iterable[str]) -> dict[str, str]:
+    asks = []
+    for name in names:
+        box = name.startswith("container")
+        asks.append(f"docker inspect -f '{{{{.State.Pid}}}}' decoy-{name}" if box else f"systemctl show -P MainPID decoy-{name}")
+    return dict(zip(names, lab.exec(NODE, "; ".join(asks)).split(), strict=True))
 
 
 def test_strangers_survive_a_clean_that_ends_an_orphaned_engine(lab: RunningLab, site: Site, decoys: dict[str, str]) -> None:
@@ -92,7 +102,7 @@ def test_strangers_survive_a_clean_that_ends_an_orphaned_engine(lab: RunningLab,
     ran = site.run("clean", "-y", "--data", "stale=true", "--data", "confirm=cleaning")
     assert ran.code == 0, ran.err
     assert pids(lab, "VLLM::") & left == set()
-    assert alive(lab) == decoys
+    assert alive(lab, decoys) == decoys
     again = site.run("clean", "-y", "--data", "stale=true", "--data", "confirm=cleaning")
     assert (again.code, again.success) == (0, 0)
 
@@ -130,7 +140,7 @@ def test_a_stranger_that_is_named_is_ended_and_no_other(lab: RunningLab, site: S
     names = f"{site.name(NODE)}:{decoys['holder']},{site.name(NODE)}:decoy-container"
     ran = site.run("clean", "-y", "--data", f"foreign={names}")
     assert ran.code == 0, ran.err
-    now = alive(lab)
+    now = alive(lab, decoys)
     assert now["holder"] == "0"
     assert now["container"] == "0"
     assert {k: v for k, v in now.items() if k not in ("holder", "container")} == {
