@@ -266,3 +266,21 @@ def many_nodes(folder: Path, replicas: int = 32) -> Path:
         made, "serve", 1, 800.0, findings=found, stages=stages, failures=failures, facts=facts, missing={names[-1]: "not reached by SSH"}
     )
     return put(folder, "20261120T011203Z-serve", {"report.json": told, "plan.json": made.data(), "events.jsonl": EVENTS})
+
+
+def status(folder: Path) -> Path:
+    """Two replicas, of which one hangs."""
+    made = plan(replicas=2)
+    names = [n.name for n in made.nodes]
+    ranks = {str(i): {"tokens_per_s": 41.5 - i, "running": 3.0, "waiting": 0.0, "kv_use": 0.21} for i in (0, 1)}
+    history = ["2026-11-19T22:14:02Z  10.0.0.11  generation 1: started", "2026-11-19T22:26:40Z  10.0.0.11  generation 1: proven"]
+    why = "rank 1 is hung: requests run, no token came for 8 s, though health says 200"
+    facts = {
+        "report.status": {
+            "r0": {"ranks": ranks, "history": history, "serves": True, "why": ""},
+            "r1": {"ranks": ranks, "history": [], "serves": False, "why": why},
+        },
+        "report.rolling": {"at a time": 1},
+    }
+    told = report(made, "status", 1, 11.2, findings=findings(names), facts=facts)
+    return put(folder, "20261120T011203Z-status", {"report.json": told, "plan.json": made.data(), "events.jsonl": []})

@@ -33,7 +33,7 @@ def test_rows_stand_in_the_plans_order_after_what_concerns_all_nodes() -> None:
 
 def test_stages_of_one_name_are_told_apart_by_what_they_belong_to() -> None:
     made = line(runs.stage("weights", 0, 10, "n0"), runs.stage("weights", 20, 30, "n0", "r0"))
-    assert [(s.name, s.phase) for s in timeline.by_stage(made)] == [("weights", "preparing"), ("weights", "engine's own start")]
+    assert [(s.name, s.phase) for s in timeline.by_stage(made)] == [("weights", "preparing"), ("weights", "engine")]
 
 
 def test_what_overlaps_takes_a_slot_of_its_own_and_steps_of_one_kind_stay_together() -> None:

@@ -21,7 +21,7 @@ from tests.browser import Browser, Unavailable
 from tests.unit import report_runs as runs
 from tests.unit.test_report_page import plant
 
-KINDS = ["good_serve", "failed_serve", "bench", "many_nodes", "bare"]
+KINDS = ["good_serve", "failed_serve", "bench", "status", "many_nodes", "bare"]
 WIDTHS = [320, 390, 768, 1280, 1920]
 
 
@@ -82,7 +82,7 @@ def test_plots_are_seen_and_tables_are_there(browser: Browser, pages: dict[str, 
     plots = browser.ask(
         "[...document.querySelectorAll('svg[role=img]')].map(s => [s.getBoundingClientRect().width, s.getAttribute('aria-label')])"
     )
-    assert len(plots) == {"bench": 4, "bare": 0}.get(kind, 1)
+    assert len(plots) == {"bench": 4, "bare": 0, "status": 0}.get(kind, 1)
     assert all(width > 200 and label for width, label in plots)
     shades = browser.ask("[...document.querySelectorAll('.plot-gantt .series path')].map(p => getComputedStyle(p).stroke)")
     assert "none" not in shades

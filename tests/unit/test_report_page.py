@@ -20,7 +20,7 @@ from roles.run.run import Run
 from tests.unit import report_runs as runs
 from tests.unit.sources import plan
 
-KINDS = [runs.good_serve, runs.failed_serve, runs.bench, runs.many_nodes]
+KINDS = [runs.good_serve, runs.failed_serve, runs.bench, runs.status, runs.many_nodes]
 PLANTED = "<script>planted()</script><img src=x onerror=planted()>\"'><svg onload=planted()>&lt;{{ 7*7 }}</style></title><!--"
 EXACT = ("start", "end", "began", "ended", "level", "verb", "runtime", "time", "event", "tool", "what", "worse", "cluster", "recipe")
 ALONE = {"br", "hr", "img", "input", "link", "meta", "circle", "path", "rect"}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from roles.run.report.findings import by_node
-from roles.run.report.words import number, size, who
+from roles.run.report.words import size, who
 
 KNOWN = ("report.proof", "report.doctor", "report.status", "report.weights", "report.bench", "report.bench.warnings")
 MOST = 400
@@ -153,7 +153,7 @@ def status(facts: Mapping[str, Any]) -> list[tuple[str, str, list[tuple[str, ...
 
 
 def _rank(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:
-    return (name, *(f"{float(row.get(k) or 0):.0%}" if k == "kv_use" else number(row.get(k)) for k, _ in RANKS))
+    return (name, *(f"{float(row.get(k) or 0):{'.0%' if k == 'kv_use' else 'g'}}" for k, _ in RANKS))
 
 
 def others(facts: Mapping[str, Any]) -> list[tuple[str, str]]:

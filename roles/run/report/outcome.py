@@ -73,6 +73,10 @@ def _so(verb: str, report: Mapping[str, Any]) -> str:
 def _why(report: Mapping[str, Any]) -> str:
     """The first failure is the cause; then what blocks; then who was not reached."""
     failures: Sequence[Mapping[str, Any]] = report.get("failures") or ()
+    status: Mapping[str, Any] = (report.get("facts") or {}).get("report.status") or {}
+    mute = [f"Replica {name} does not serve: {s.get('why')}." for name, s in status.items() if not s.get("serves")]
+    if mute:
+        return " ".join(mute[:3]) + (f" {len(mute) - 3} more do not." if len(mute) > 3 else "")
     if failures:
         first = failures[0]
         return ": ".join(str(first[k]) for k in ("node", "stage", "why") if first.get(k)) + "." + _rest(report)

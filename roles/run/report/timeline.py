@@ -11,7 +11,7 @@ from roles.run.report.words import when
 
 PHASES = {
     "look": "looking", "prepare": "preparing", "start": "starting", "wait": "waiting for a port",
-    "engine": "engine's own start", "proof": "proof", "bench": "benchmark", "failed": "failed", "cut": "not ended",
+    "engine": "engine", "proof": "proof", "bench": "benchmark", "failed": "failed", "cut": "not ended",
 }  # fmt: skip
 NAMED = {
     "look": "look", "look again": "look", "collect": "look", "examine": "look", "up": "start", "start": "start", "listen": "wait",
