@@ -47,9 +47,9 @@ def holder(run: Run) -> str:
 
 
 def held(seen: Seen) -> str:
-    """Who held a node when it was looked at; nothing when nobody did, or a process of this machine that is no more."""
+    """Who else held a node when it was looked at; nothing when nobody did, or a process of this machine that is no more."""
     who = seen["lock"].first
-    return "" if dead(who) else who
+    return "" if dead(who) or f"@{socket.gethostname()} (process {os.getpid()})," in who else who
 
 
 def dead(who: str) -> bool:
