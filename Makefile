@@ -10,7 +10,7 @@ LAB := $(SUDO) env BRINGUP_LAB=$(or $(BRINGUP_LAB),/var/lib/bringup-lab) $(BIN)/
 NODES ?= 2
 FAMILY ?= a2
 
-.PHONY: help env demo engines test test-long lint format lock golden clean lab-up lab-down lab-purge lab-status lab-shell lab-set
+.PHONY: help env demo engines test test-long lint format lock golden docs clean lab-up lab-down lab-purge lab-status lab-shell lab-set
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -60,10 +60,14 @@ format: env  ## ruff's own formatting
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-golden: env  ## write the golden plans and docs/checks.md anew; read the diff as data before committing it
+golden: env  ## write the golden plans and the generated pages of docs/ anew; read the diff as data before committing it
 	$(BIN)/python -m tests.unit.golden
 	$(BIN)/python -m roles.run.catalog
 	$(BIN)/python -m roles.doctor.table
+	$(BIN)/python -m roles.plan.pages
+
+docs: env  ## the documentation as a site, in build/site; without a network
+	$(BIN)/mkdocs build --strict --quiet --config-file files/site/mkdocs.yml
 
 lock: env  ## requirements.lock from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.10 --generate-hashes --no-header --no-annotate -o requirements.lock

@@ -24,3 +24,4 @@ fi
 put "$folder/plan.json" 644 "$PLAN"
 put "$folder/generation" 644 "$GENERATION"
 put "$folder/spec" 644 "$SPEC"
+rm -f "$folder/forgotten"

@@ -35,5 +35,6 @@ if have docker; then
   say ours.containers 0 "$(timeout 10 docker ps -a --filter "label=bringup.cluster=$CLUSTER" --format '{{.Names}} {{.State}}' 2>/dev/null)"
 fi
 say ours.units 0 "$(cd /etc/systemd/system 2>/dev/null && ls -d "bringup-$CLUSTER-"*.service "bringup-$CLUSTER-"*.socket 2>/dev/null)"
+[ ! -r "$folder/forgotten" ] || say forgotten 0 "$(cat "$folder/forgotten")"
 say gang 0 "$(cat "$folder/state" 2>/dev/null)"
 say history 0 "$(tail -n 12 "$folder/history" 2>/dev/null)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 
 from pyinfra import logger
 from pyinfra.api.command import FunctionCommand
@@ -13,11 +13,11 @@ from pyinfra.api.state import State
 from pyinfra.context import ctx_host
 
 from roles.plan.plan import ReplicaPlan
-from roles.run import change
+from roles.run import change, remote
 from roles.run.checks import Case
 from roles.run.run import Run
 from roles.run.units import unit as unit_of
-from roles.serve import bring, gang, state
+from roles.serve import bring, gang, state, unit
 from roles.serve.bring import Told
 
 
@@ -43,7 +43,8 @@ def _whole(run: Run) -> None:
         elif missing and any("limit" not in run.missing[n] for n in missing):
             problems.append((missing[0], f"replica {replica.name} was not reached", "ssh to its nodes by hand"))
     forgiven = str(run.options.get("forget", "")).split(",")
-    for name, address in state.departed(run.plan, run.seen).items():
+    departed = state.departed(run.plan, run.seen)
+    for name, address in departed.items():
         if name not in forgiven:
             fix = f"run clean with the old inventory, or --data forget={name}"
             problems.append((name, f"{name} ({address}) left the inventory, and our engine may still run on it", fix))
@@ -53,6 +54,18 @@ def _whole(run: Run) -> None:
     if problems:
         run.close(1)
         sys.exit(1)
+    if departed and not run.dry:
+        _forget(run, departed)
+
+
+def _forget(run: Run, names: Iterable[str]) -> None:
+    """Said once, it need not be said again: where the record names them, they are forgotten beside it."""
+    for name, host in run.hosts.items():
+        if state.recorded(run.seen[name]):
+            replica, node = run.node(name)
+            values = {**unit.values(run.plan, replica, node), "NAMES": "\n".join(names)}
+            text = remote.script(values=values) + 'printf "%s\n" "$NAMES" >>"$STATE/$CLUSTER/$REPLICA/forgotten"\n'
+            run.call(host, "forget", text, limit=20)
 
 
 def start(run: Run, prove: Told, on_failure: Told) -> None:

@@ -104,5 +104,6 @@ def departed(plan: Plan, seen: Mapping[str, Seen]) -> dict[str, str]:
     for one in seen.values():
         old = recorded(one)
         members = old.get("members", {}) if old else {}
-        gone |= {str(k): str(v) for k, v in members.items() if k not in now} if isinstance(members, dict) else {}
+        forgotten = {line.strip() for line in one["forgotten"].lines}
+        gone |= {str(k): str(v) for k, v in members.items() if k not in now | forgotten} if isinstance(members, dict) else {}
     return gone

@@ -113,6 +113,7 @@ def test_an_added_and_a_removed_replica_leave_the_other_alone(lab: RunningLab, s
         assert refused.code == 1
         assert f"{site.name('n1')} ({site.address('n1')}) left the inventory" in refused.err
         assert site.run("serve", "-y", "--data", f"forget={site.name('n1')}", *QUICK).success == 0
+        assert site.run("serve", "-y", *QUICK).success == 0, "said once, it need not be said again"
         site.members = ("n0", "n1")
         ran = site.run("serve", "-y", *QUICK)
     assert ran.code == 0, ran.err

@@ -79,6 +79,8 @@ def test_a_node_that_left_the_inventory_is_named() -> None:
     old["members"]["10.0.0.13"] = "10.0.0.13"
     assert departed(PLAN, both(UP, UP, record=json.dumps(old))) == {"10.0.0.13": "10.0.0.13"}
     assert departed(PLAN, both(UP, UP, record=unit.record(PLAN, REPLICA))) == {}
+    forgotten = both(UP, UP, record=json.dumps(old) + f"\n{MARK}forgotten 0\n10.0.0.13")
+    assert departed(PLAN, forgotten) == {}, "said once, it need not be said again"
 
 
 def test_the_record_holds_what_a_restart_compares_and_a_way_back_needs() -> None:
