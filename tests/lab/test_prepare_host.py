@@ -98,15 +98,15 @@ def test_settings_are_set_once_and_put_back_exactly(pair: RunningLab, run: Play)
     first = run("tuning")
     assert (first.code, first.success) == (0, 2), first.text
     assert "this kernel does not take vm.swappiness=0" in first.text
-    assert pair.ssh(A.name, KNOBS).split()[:6] == ["0", "0", "2347,20004,30000-30100,60000-60031", "50000", "500000", "performance"]
-    assert pair.ssh(B.name, KNOBS).split()[:5] == ["60", "0", "2347,20004,60000-60031", "50000", "performance"]
+    assert pair.ssh(A.name, KNOBS).split()[:6] == ["0", "0", "2347,20004,27431,30000-30100,60000-60031", "50000", "500000", "performance"]
+    assert pair.ssh(B.name, KNOBS).split()[:5] == ["60", "0", "2347,20004,27431,60000-60031", "50000", "performance"]
     second = run("tuning")
     assert (second.code, second.success) == (0, 0), second.text
 
     # What the boot unit does after another file of /etc/sysctl.d took our ports out.
     pair.ssh(A.name, "echo 31000 > /proc/sys/net/ipv4/ip_local_reserved_ports; systemctl restart bringup-tuning")
-    assert pair.ssh(A.name, "sysctl -n net.ipv4.ip_local_reserved_ports").strip() == "2347,20004,30000-30100,31000,60000-60031"
-    pair.ssh(A.name, "echo 2347,20004,30000-30100,60000-60031 > /proc/sys/net/ipv4/ip_local_reserved_ports")
+    assert pair.ssh(A.name, "sysctl -n net.ipv4.ip_local_reserved_ports").strip() == "2347,20004,27431,30000-30100,31000,60000-60031"
+    pair.ssh(A.name, "echo 2347,20004,27431,30000-30100,60000-60031 > /proc/sys/net/ipv4/ip_local_reserved_ports")
 
     back = run("revert")
     assert (back.code, back.success) == (0, 2), back.text
