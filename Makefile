@@ -10,7 +10,7 @@ LAB := $(SUDO) env BRINGUP_LAB=$(or $(BRINGUP_LAB),/var/lib/bringup-lab) $(BIN)/
 NODES ?= 2
 FAMILY ?= a2
 
-.PHONY: help env demo engines test test-long lint format lock golden docs clean lab-up lab-down lab-purge lab-status lab-shell lab-set
+.PHONY: help env demo engines test test-long faults chaos lint format lock golden docs clean lab-up lab-down lab-purge lab-status lab-shell lab-set
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -50,6 +50,14 @@ lab-shell:  ## a shell on a node: NODE=n0
 
 lab-set:  ## change a node's simulated accelerators: make lab-set NODE=n1 link.3=DOWN health.2=Alarm
 	$(LAB) set $(NODE) $(filter-out NODE=% BRINGUP_LAB=%,$(MAKEOVERRIDES))
+
+faults: env  ## every fault of the menu on the lab (about 40 min), written to docs/reliability.md
+	rm -f .pytest_cache/faults.jsonl; mkdir -p .pytest_cache
+	FAULTS_RESULTS=$(CURDIR)/.pytest_cache/faults.jsonl $(BIN)/python -m pytest -q tests/faults/test_faults.py || :
+	$(BIN)/python -m tests.faults.table .pytest_cache/faults.jsonl "$$(date -u +%Y-%m-%d), commit $$(git rev-parse --short HEAD)"
+
+chaos: env  ## a random walk of faults and verbs on the lab: N=200 SEED=1
+	N=$(or $(N),20) $(if $(SEED),SEED=$(SEED)) $(BIN)/python -m pytest -q -s tests/faults/test_chaos.py
 
 lint: env  ## ruff and mypy --strict
 	$(BIN)/ruff format --check .

@@ -1,0 +1,142 @@
+"""The menu of faults: what happens, when, how it is taken away, and what must be said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from tests.lab.faults import BATCHES, CARDS, Fault
+
+Group = Literal["ssh", "disk", "image", "weights", "network", "cards", "host", "docker", "node", "engine", "controller", "inventory"]
+NIC = "enp67s0f0np0"
+LATER = ("stall=weights", "stall=kv-cache")
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """One fault. `at` is the stage of serve it happens in; before serve when empty."""
+
+    name: str
+    group: Group
+    says: str
+    """What the run's findings, failures or words must hold: a regular expression."""
+    make: str = ":"
+    mend: str = ":"
+    node: str = "n1"
+    at: str = ""
+    lab: Literal["", "power", "pause"] = ""
+    """What the lab itself does to the node."""
+    signal: str = ""
+    """What the controller gets instead: INT or KILL."""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    host: Mapping[str, Any] = field(default_factory=dict)
+    names: bool = True
+    """Whether the node is named."""
+    code: int | None = 1
+    """serve's exit status with the fault; None where either end is right."""
+    recipe: str = "lab/a2-dual-tp1"
+    often: bool = False
+
+
+def of_check(batch: str, fault: Fault) -> Trouble:
+    """A fault that the look before serve must find."""
+    groups: dict[str, Group] = {"ascend": "cards", "stale": "host", "node": "host", "network": "network", "docker": "docker"}
+    group = groups.get(fault.check.partition(".")[0], fault.check.partition(".")[0])
+    return Trouble(
+        fault.name, group, f"{fault.check}", fault.make, fault.mend, fault.node, data=fault.data, host=fault.host,  # type: ignore[arg-type]
+        code=1 if fault.level == "fail" else None, often=fault.name == "link down", recipe="lab/a2-dual" if batch in CARDS else "lab/a2-dual-tp1",
+    )  # fmt: skip
+
+
+SKIPPED = {
+    "somebody holds the lock",
+    "own name does not resolve",
+    "a healthy copy",
+    "the image is there too",
+    "a value the engine does not know",
+    "no folder",
+    "no Docker daemon",
+}
+"""They need what a serve by the double has not, or are in the menu below in another form."""
+
+
+def engine(knob: str, says: str, node: str = "n0", names: bool = False, often: bool = False) -> Trouble:
+    return Trouble(
+        f"engine: {knob.partition('=')[0] if 'fatal' in knob else knob}",
+        "engine",
+        says,
+        node=node,
+        data={"env": {"DOUBLE": knob}},
+        names=names,
+        often=often,
+    )
+
+
+STAGES = ("container", "engine", "distributed", "weights", "loaded", "kv-cache", "graph", "ready", "http")
+ENGINE = [
+    *(engine(f"die={s}", f"told to die at {s}", often=s == "weights") for s in STAGES),
+    *(engine(f"die@1={s}", f"told to die at {s}|Connection closed", "n1") for s in ("distributed", "weights", "kv-cache")),
+    engine("stall=kv-cache", "stalled: no log line"),
+    engine("fatal=EI0006 Getting socket times out", "EI0006"),
+    engine("oom", "memory"),
+    engine("unrecognized=--max-num-seqs", "unrecognized arguments", names=True),
+    engine("lie", "HTTP 500", names=True),
+    engine("models=other", "the model list has other", names=True),
+    engine("garbled", "looks garbled", names=True, often=True),
+    engine("mute=1", "rank 1 did not answer", names=True),
+    engine("hang", "did not answer one short completion", names=True),
+    engine("deaf", "stalled|no answer"),
+]  # fmt: skip
+
+MIDWAY = {"env": {"DOUBLE": "stall=weights:6"}, "timeouts": {"stall": 20}}
+"""The engine waits a little at its weights, so that what happens happens there."""
+CUT = f"iptables -I INPUT -i {NIC} -j DROP; iptables -I OUTPUT -o {NIC} -j DROP"
+WHOLE = f"iptables -D INPUT -i {NIC} -j DROP; iptables -D OUTPUT -o {NIC} -j DROP"
+SESSIONS = "kill -9 $(ps -eo pid,args | awk '/sshd: root/ && !/awk/ {print $1}')"
+
+AWAY = "ip route show default | head -n 1 >/root/route; ip route replace default via 10.78.0.1 dev enp1s0f0"
+"""The lab's nodes answer SSH over the cluster's interface; a fault of it must not cut SSH off."""
+BACK = "ip route replace $(cat /root/route)"
+
+OTHERS = [
+    Trouble("SSH sessions dropped while the engine loads", "ssh", "SSH connection was lost", SESSIONS, at="weights", data=MIDWAY, often=True),
+    Trouble("image by a digest that nobody has", "image", "image", data={"image": "registry.lab:5000/bringup/engine-double@sha256:" + "0" * 64}, names=False),
+    Trouble("no room where Docker unpacks", "disk", "no space left",
+            "docker image rm -f {image} >/dev/null 2>&1; mkdir -p /var/lib/docker/tmp && mount -t tmpfs -o size=256k tmpfs /var/lib/docker/tmp",
+            "umount /var/lib/docker/tmp", data={"image": "registry.lab:5000/bringup/vllm-cpu:v0.32.0"}),
+    Trouble("a byte of a shard is flipped", "weights", "weights.same",
+            "rm -rf /root/faulty && cp -r /opt/lab/shared/models/chain /root/faulty && "
+            "printf X | dd of=/root/faulty/model-00002-of-00003.safetensors bs=1 seek=5000 conv=notrunc status=none", "rm -rf /root/faulty",
+            data={"weights": "/root/faulty"}, code=None),
+    Trouble("NIC down", "network", "network.nic", f"{AWAY}; ip link set {NIC} down", f"ip link set {NIC} up; {BACK}", often=True),
+    Trouble("NIC renamed", "network", "network.nic", f"{AWAY}; ip link set {NIC} down; ip link set {NIC} name other0; ip link set other0 up", f"ip link set other0 down; ip link set other0 name {NIC}; ip link set {NIC} up; {BACK}"),
+    Trouble("address of another node, too", "network", "network", f"ip addr add 10.77.0.11/24 dev {NIC}", f"ip addr del 10.77.0.11/24 dev {NIC}"),
+    Trouble("every fifth packet lost", "network", "", f"iptables -I INPUT -i {NIC} -m statistic --mode random --probability 0.2 -j DROP",
+            f"iptables -D INPUT -i {NIC} -m statistic --mode random --probability 0.2 -j DROP", code=None, names=False),
+    Trouble("network cut while the engine loads", "network", "", CUT, WHOLE, at="weights", data=MIDWAY, names=False),
+    Trouble("Docker hung", "docker", "docker.running", "kill -STOP $(pidof dockerd)", "kill -CONT $(pidof dockerd)"),
+    Trouble("Docker killed while the engine loads", "docker", "ended", "systemctl kill -s KILL docker.service", "systemctl start docker.service",
+            at="weights", data=MIDWAY, often=True),
+    Trouble("Docker restarted while the engine loads", "docker", "ended", "systemctl restart docker.service", at="weights", data=MIDWAY),
+    Trouble("node without power while the engine loads", "node", "SSH connection was lost", lab="power", at="weights", data=MIDWAY, often=True),
+    Trouble("node without power before", "node", "not whole|not reached", lab="power"),
+    Trouble("unit stopped by somebody while the engine loads", "node", "ended", "systemctl stop bringup-{cluster}-r0", at="weights", data=MIDWAY),
+    Trouble("unit's script killed while the engine loads", "node", "", "systemctl kill -s KILL bringup-{cluster}-r0", at="weights", data=MIDWAY, code=None,
+            names=False),
+    *(Trouble(f"Ctrl-C in {s}", "controller", "", signal="INT", at=s, data=MIDWAY, code=130, names=False, often=s == "start") for s in ("start", "weights", "proof")),
+    *(Trouble(f"controller killed in {s}", "controller", "", signal="KILL", at=s, data=MIDWAY, code=-9, names=False, often=s == "weights")
+      for s in ("start", "weights", "proof")),
+    Trouble("another controller holds the nodes", "controller", "held by kim@elsewhere",
+            "mkdir -p /var/lib/bringup/{cluster}/lock && echo 'kim@elsewhere (process 1), serve' >/var/lib/bringup/{cluster}/lock/holder",
+            "rm -rf /var/lib/bringup/{cluster}/lock", often=True),
+    Trouble("rank 1 has the address of rank 0", "inventory", "address", host={"address": "10.77.0.11"}, code=2, names=False),
+    Trouble("two ranks 0", "inventory", "rank", host={"rank": 0}, code=2, names=False),
+    Trouble("a recipe nobody knows", "inventory", "recipe", data={"recipe": "lab/a2-duel"}, code=2, names=False),
+]  # fmt: skip
+
+MENU: list[Trouble] = [
+    *(of_check(batch, f) for batch, faults in BATCHES.items() for f in faults if f.name not in SKIPPED),
+    *OTHERS,
+    *ENGINE,
+]

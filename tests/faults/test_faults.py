@@ -1,0 +1,148 @@
+"""Every fault of the menu: named (right node, right cause), contained (no half replica, no stranger touched), recovered (same command)."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.menu import MENU, Trouble
+from tests.faults.world import World
+from tests.lab.conftest import RunningLab
+from tests.lab.double_image import double_image
+from tests.lab.place import docker
+from tests.lab.verbs import Ran, Site
+
+pytestmark = pytest.mark.lab
+TIME = 150.0
+
+
+@pytest.fixture(scope="module")
+def world(lab: RunningLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    double_image(lab.place)
+    one = World.made(lab, Site(lab.place, tmp_path_factory.mktemp("faults"), cluster="trouble"))
+    yield one
+    one.plain()
+    one.up()
+    assert one.site.run("clean", "-y").code == 0
+    one.leave()
+
+
+def test_the_menu_has_sixty_different_faults() -> None:
+    assert len({t.name + t.node for t in MENU}) == len(MENU) >= 60
+    assert sum(t.often for t in MENU) >= 10
+
+
+@pytest.mark.parametrize("trouble", [pytest.param(t, id=t.name, marks=() if t.often else pytest.mark.long) for t in MENU])
+def test_it_is_named_contained_and_recovered(world: World, trouble: Trouble) -> None:
+    world.plain()
+    before = world.seen()
+    result = {"fault": trouble.name, "group": trouble.group, "named": False, "contained": False, "recovered": False}
+    began = time.monotonic()
+    try:
+        try:
+            ran = happened(world, trouble)
+            result["seconds"] = round(time.monotonic() - began, 1)
+            result["named"] = named(world, trouble, ran)
+            result["contained"] = contained(world, trouble, ran)
+        finally:
+            mended(world, trouble)
+        world.plain()
+        again = world.serve()
+        result["recovered"] = again.code == 0
+        result["contained"] &= world.seen() == before or trouble.lab == "power"
+        assert again.code == 0, again.err[-3000:]
+    finally:
+        told(result)
+        world.arrive()
+        world.site.run("stop", "-y")
+    assert result["named"], f"expected {trouble.says!r} of {trouble.node}; it said {ran.code}\n{words(ran)[-3000:]}"
+    assert result["contained"], f"running {world.running()}, strangers {before} -> {world.seen()}"
+    assert ran.code == trouble.code or trouble.code is None, ran.err[-2000:]
+
+
+def happened(world: World, trouble: Trouble) -> Ran:
+    """serve, with the fault before it or in the middle of it."""
+    site = world.site
+    site.recipe = str(trouble.data.get("recipe", trouble.recipe))
+    for key, value in trouble.data.items():
+        if key != "recipe":
+            site.data[key] = {**site.data.get(key, {}), **value} if isinstance(value, dict) else value
+    if trouble.host:
+        site.hosts = {trouble.node: dict(trouble.host)}
+    if not trouble.at:
+        strike(world, trouble)
+        return world.serve()
+    last = site.last()
+    process = site.start("serve", "-y", "--data", "soak=0")
+    assert world.reached(process, trouble.at, last), f"stage {trouble.at} did not come"
+    if trouble.signal:
+        process.send_signal(getattr(signal, f"SIG{trouble.signal}"))
+    else:
+        strike(world, trouble)
+    return site.end(process, TIME)
+
+
+def strike(world: World, trouble: Trouble) -> None:
+    if trouble.lab == "power":
+        docker(world.lab.place, "kill", trouble.node)
+    elif trouble.lab == "pause":
+        docker(world.lab.place, "pause", trouble.node)
+    else:
+        world.exec(trouble.node, filled(world, trouble.make))
+
+
+def mended(world: World, trouble: Trouble) -> None:
+    if trouble.lab:
+        world.up()
+    world.exec(trouble.node, filled(world, trouble.mend))
+
+
+def filled(world: World, script: str) -> str:
+    return script.replace("{cluster}", world.site.cluster).replace("{image}", str(world.site.data.get("image")))
+
+
+def words(ran: Ran) -> str:
+    """All that a user is told, and the report."""
+    report = (ran.folder / "report.json") if ran.folder else None
+    return ran.out + ran.err + (report.read_text(encoding="utf-8") if report and report.exists() else "")
+
+
+def named(world: World, trouble: Trouble, ran: Ran) -> bool:
+    """The cause by its own words or by its check, and the node where there is one to blame."""
+    if "Traceback" in ran.out + ran.err:
+        return False
+    if re.fullmatch(r"[a-z]+\.[a-z-]+", trouble.says):
+        levels = {(f["node"], f["check"]): f["level"] for f in ran.report["findings"]} if ran.folder else {}
+        return levels.get((world.site.name(trouble.node), trouble.says)) in ("fail", "warn")
+    told = [f["node"] for f in ran.report["failures"]] if trouble.names and ran.folder else []
+    right = not trouble.names or world.site.name(trouble.node) in told or world.site.name(trouble.node) in ran.out + ran.err
+    return right and bool(re.search(trouble.says, words(ran)))
+
+
+def contained(world: World, trouble: Trouble, ran: Ran) -> bool:
+    """After a failure nothing of the replica runs; a killed controller's units end or serve, but never half."""
+    if trouble.lab:
+        return not world.running()[0]
+    limit = time.monotonic() + (90 if trouble.signal == "KILL" or ran.code == 0 else 15)
+    while time.monotonic() < limit:
+        now = world.running()
+        if now == [False, False] or (now == [True, True] and (ran.code == 0 or trouble.signal == "KILL")):
+            return True
+        time.sleep(1)
+    return False
+
+
+def told(result: dict[str, object]) -> None:
+    """For the table in docs/reliability.md: one line per fault, where FAULTS_RESULTS says."""
+    print(json.dumps(result))
+    file = os.environ.get("FAULTS_RESULTS")
+    if file:
+        with Path(file).open("a", encoding="utf-8") as out:
+            out.write(json.dumps(result) + "\n")

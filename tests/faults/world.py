@@ -1,0 +1,88 @@
+"""Two nodes of the lab with a stranger on each, one cluster served by the engine's double: where faults happen."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from dataclasses import dataclass, field
+
+from tests.lab import image, nodes
+from tests.lab.conftest import RunningLab
+from tests.lab.place import docker, in_node
+from tests.lab.verbs import DOUBLE, Ran, Site
+
+LIMITS = {"stall": 8, "ready": 60, "answer": 6, "join": 20, "listen": 30, "stop": 10, "drain": 2}
+LIVENESS = {"every": 2, "deadline": 5, "strikes": 2, "backoff": 1, "stable": 5}
+STRANGER = "stranger"
+
+
+@dataclass
+class World:
+    """The lab's first two nodes as a cluster, and what must survive whatever we do to it."""
+
+    lab: RunningLab
+    site: Site
+    strangers: dict[str, str] = field(default_factory=dict)
+
+    @staticmethod
+    def made(lab: RunningLab, site: Site) -> World:
+        world = World(lab, site)
+        world.plain()
+        for node in site.members:
+            lab.exec(node, f"docker image inspect {DOUBLE} >/dev/null 2>&1 || docker pull -q {DOUBLE}")
+        world.arrive()
+        return world
+
+    def plain(self) -> None:
+        """The inventory without any fault in it."""
+        self.site.recipe, self.site.members, self.site.hosts = "lab/a2-dual-tp1", ("n0", "n1"), {}
+        keep = {k: v for k, v in self.site.data.items() if k in ("image", "auth", "docker")}
+        self.site.data = {"image": DOUBLE, "auth": "off", **keep, "timeouts": dict(LIMITS), "liveness": dict(LIVENESS)}
+
+    def exec(self, node: str, script: str) -> str:
+        """Inside a node, by the lab's own door: it works while SSH does not."""
+        return in_node(self.lab.place, node, script, check=False)
+
+    def arrive(self) -> None:
+        """Somebody else's process and container on every node."""
+        process = f"systemd-run -q --unit {STRANGER} bash -c 'exec -a \"vllm serve /x\" sleep 100000'"
+        box = f"docker run -d --restart=always --name {STRANGER} --entrypoint /bin/sleep {DOUBLE} 100000"
+        for node in self.site.members:
+            self.exec(node, f"systemctl is-active -q {STRANGER} || {process}; docker start {STRANGER} >/dev/null 2>&1 || {box}")
+        self.strangers = self.seen()
+
+    def seen(self) -> dict[str, str]:
+        ask = f"systemctl show -P MainPID {STRANGER}; docker inspect -f '{{{{.Id}}}}' {STRANGER}"
+        return {node: self.exec(node, ask) for node in self.site.members}
+
+    def leave(self) -> None:
+        for node in self.site.members:
+            self.exec(node, f"systemctl stop {STRANGER}; docker rm -f {STRANGER}")
+
+    def running(self) -> list[bool]:
+        """Which nodes run our engine."""
+        return [
+            bool(self.exec(node, f"docker ps -q --filter label=bringup.cluster={self.site.cluster}").strip()) for node in self.site.members
+        ]
+
+    def up(self) -> None:
+        """Nodes that were cut off run again, and Docker on them."""
+        for node in (n for n in self.site.members if nodes.states(self.lab.place)[n] == "paused"):
+            docker(self.lab.place, "unpause", node)
+        nodes.up(self.lab.place, image.node_image(self.lab.place), nodes.described(self.lab.place))
+        for node in self.site.members:
+            self.exec(node, "for i in $(seq 60); do docker info >/dev/null 2>&1 && exit 0; sleep 0.5; done")
+
+    def reached(self, process: subprocess.Popen[str], stage: str, before: object, seconds: float = 60) -> bool:
+        """Until the events of a run that goes on name the stage; false when it ended before."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and process.poll() is None:
+            folder = self.site.last()
+            events = folder / "events.jsonl" if folder is not None and folder != before else None
+            if events is not None and events.exists() and f'"stage": "{stage}"' in events.read_text(encoding="utf-8"):
+                return True
+            time.sleep(0.1)
+        return False
+
+    def serve(self, seconds: float = 180) -> Ran:
+        return self.site.run("serve", "-y", "--data", "soak=0", seconds=seconds)
