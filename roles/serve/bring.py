@@ -94,6 +94,8 @@ def _stopped(run: Run, replica: ReplicaPlan, progress: Progress, drained: bool) 
     """Its logs kept, its requests let out if it is well, then all nodes at once; why not, if one still runs."""
     gang.kept(run, replica)
     cut = drain.drain(run, replica, progress) if drained else ""
+    if run.cancel.is_set():
+        return "interrupted"  # while it still serves: it is left as it was
     if cut:
         run.folder.event("drain", replica=replica.name, why=cut)
     for name, why in gang.stop_all(run, replica, progress.say).items():

@@ -38,6 +38,8 @@ def drain(run: Run, replica: ReplicaPlan, progress: Progress) -> str:
             if busy:
                 progress.show(node, f"waits for {busy} requests")
             gevent.sleep(0.5)
+    if run.cancel.is_set():
+        return ""
     cut = f"{busy} requests were still at work after {duration(limit)} (timeouts.drain) and are cut off"
     progress.say(node, cut)
     return cut

@@ -10,7 +10,6 @@ from tests.lab.faults import BATCHES, CARDS, Fault
 
 Group = Literal["ssh", "disk", "image", "weights", "network", "cards", "host", "docker", "node", "engine", "controller", "inventory"]
 NIC = "enp67s0f0np0"
-LATER = ("stall=weights", "stall=kv-cache")
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class Trouble:
     mend: str = ":"
     node: str = "n1"
     at: str = ""
-    lab: Literal["", "power", "pause"] = ""
+    lab: Literal["", "power"] = ""
     """What the lab itself does to the node."""
     signal: str = ""
     """What the controller gets instead: INT or KILL."""

@@ -92,8 +92,6 @@ def happened(world: World, trouble: Trouble) -> Ran:
 def strike(world: World, trouble: Trouble) -> None:
     if trouble.lab == "power":
         docker(world.lab.place, "kill", trouble.node)
-    elif trouble.lab == "pause":
-        docker(world.lab.place, "pause", trouble.node)
     else:
         world.exec(trouble.node, filled(world, trouble.make))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from tests.lab import image, nodes
 from tests.lab.conftest import RunningLab
-from tests.lab.place import docker, in_node
+from tests.lab.place import in_node
 from tests.lab.verbs import DOUBLE, Ran, Site
 
 LIMITS = {"stall": 8, "ready": 60, "answer": 6, "join": 20, "listen": 30, "stop": 10, "drain": 2}
@@ -67,8 +67,6 @@ class World:
 
     def up(self) -> None:
         """Nodes that were cut off run again, and Docker on them."""
-        for node in (n for n in self.site.members if nodes.states(self.lab.place)[n] == "paused"):
-            docker(self.lab.place, "unpause", node)
         nodes.up(self.lab.place, image.node_image(self.lab.place), nodes.described(self.lab.place))
         for node in self.site.members:
             self.exec(node, "for i in $(seq 60); do docker info >/dev/null 2>&1 && exit 0; sleep 0.5; done")

@@ -10,9 +10,10 @@ import pytest
 from gevent.event import Event
 
 from roles.run import metrics
+from roles.run.progress import Progress
 from roles.run.run import Run
 from roles.run.seen import MARK, Seen, sections
-from roles.serve import back, unit
+from roles.serve import back, bring, unit
 from roles.serve.state import Decision
 from roles.serve.state import back as decide_back
 from roles.status.role import doing, history
@@ -128,6 +129,20 @@ def test_only_a_change_that_failed_is_rolled_back_and_only_if_wanted(
     monkeypatch.setattr(back, "kept", lambda run, replica, where: back.made(PLAN, replica, records(), where))
     monkeypatch.setattr("sys.stdin", io.StringIO())
     assert back.after(cast(Run, Told(**options)), FIRST, decision, lambda run, found, generation: "") == said
+
+
+def test_an_interrupt_while_requests_are_waited_for_leaves_the_replica_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, stopped = Told(), list[str]()
+
+    def interrupted(*_: object) -> str:
+        run.cancel.set()
+        return ""
+
+    monkeypatch.setattr(bring.gang, "kept", lambda *_: None)
+    monkeypatch.setattr(bring.gang, "stop_all", lambda run, replica, say: stopped.append(replica.name) or {})
+    monkeypatch.setattr(bring.drain, "drain", interrupted)
+    assert bring._stopped(cast(Run, run), FIRST, cast(Progress, None), drained=True) == "interrupted"
+    assert stopped == []
 
 
 def test_a_way_back_that_fails_too_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
