@@ -11,7 +11,7 @@ from typing import Any
 from roles.run.seen import MARK
 
 KEPT = 40
-PREFIX = re.compile(r"^(?:\([^)]*pid=\d+\) )?(?:\S+ )?(?:\d\d-\d\d \d\d:\d\d:\d\d )?(?:\[[^\]]+\] )?")
+PREFIX = re.compile(r"^(?:\([^)]*pid=\d+\) )?(?:[A-Z]+ )?(?:\d\d-\d\d \d\d:\d\d:\d\d )?(?:\[[^\]]+\] )?")
 EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Failed|Exit|Interrupt|Warning)\b: .")
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 

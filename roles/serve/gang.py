@@ -26,6 +26,8 @@ HERE = Path(__file__).parent
 BEFORE, INSTALL, RESTORE, BEGIN = (HERE / f"{name}.sh" for name in ("before", "install", "restore", "begin"))
 GATE, FOLLOW, STOP, LAST = (HERE / f"{name}.sh" for name in ("gate", "follow", "stop", "last"))
 DIED, LATE = 10, 11
+MOMENT, PATIENCE = 1.0, 6.0
+"""Seconds in which deaths are taken for one, and for which a silent peer of a mere echo is waited for."""
 ECHO = re.compile(r"[Cc]onnection (closed|reset|refused)|[Bb]roken pipe|peer|remote")
 
 
@@ -178,7 +180,7 @@ class Gang:
         if ended.code == remote.LOST and not cancel.is_set():
             self.fail(node.name, follower.stage, f"the SSH connection was lost ({ended.said})", "run serve again: it goes on from here")
         elif ended.ok and not cancel.is_set() and not self.notes:
-            self._note(4, node.name, follower.stage, f"the unit ended; {follower.last_words()}")
+            self._note(5, node.name, follower.stage, f"the unit ended; {follower.last_words()}")
         if self.notes:
             self._wait(self.failed)
 
@@ -196,23 +198,29 @@ class Gang:
         elif told.kind == "ended":
             self.ended[node.name] = told.text.partition(" ")[2] or "the unit ended"
         elif told.kind == "journal":
-            words = follower.cause() or follower.last_words()
+            cause = follower.cause()
+            words = cause or follower.last_words()
             said = "; ".join(w for w in (self.ended.get(node.name, ""), told.text, words and f"its last words: {words}") if w)
-            self._note(3, node.name, follower.stage, said)
+            self._note(2 if cause and not ECHO.search(cause) else 4, node.name, follower.stage, said)
 
     def _fatal(self, node: NodePlan, follower: Follower, told: Told) -> None:
         cause = follower.cause() if told.wrapper else ""
         why = f"{told.text}: {cause or told.line[:300]}"
         echo = bool(ECHO.search(cause))  # it only noticed that its peer is gone
-        self._note((2 if echo else 1) if told.wrapper else 0, node.name, follower.stage, why)
+        self._note((3 if echo else 1) if told.wrapper else 0, node.name, follower.stage, why)
 
     def _note(self, rank: int, node: str, stage: str, why: str) -> None:
         """The nodes tell their ends within a moment of each other: the one that says most is the cause, not the first to be heard."""
         self.notes.append((rank, len(self.notes), node, stage, why))
         if len(self.notes) == 1:
-            gevent.spawn_later(1.0, self._settle)
+            gevent.spawn_later(MOMENT, self._settle, time.monotonic() + PATIENCE)
 
-    def _settle(self) -> None:
+    def _settle(self, end: float) -> None:
+        """Where all that is known are echoes, a peer that has said nothing yet is given time to tell what it died of."""
+        silent = {n.name for n in self.replica.nodes} - {n for _, _, n, _, _ in self.notes}
+        if silent and min(self.notes)[0] >= 3 and time.monotonic() < end and not self.cancel.is_set():
+            gevent.spawn_later(0.2, self._settle, end)
+            return
         for _, _, node, stage, why in sorted(self.notes):
             self.fail(node, stage, why, f"the whole log is in {self.run.folder.path}/nodes")
 
