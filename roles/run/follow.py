@@ -11,6 +11,8 @@ from typing import Any
 from roles.run.seen import MARK
 
 KEPT = 40
+SILENT = 45.0
+"""Seconds without the node's tick, which comes about every second."""
 PREFIX = re.compile(r"^(?:\([^)]*pid=\d+\) )?(?:[A-Z]+ )?(?:\d\d-\d\d \d\d:\d\d:\d\d )?(?:\[[^\]]+\] )?")
 EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Failed|Exit|Interrupt|Warning)\b: .")
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -41,6 +43,8 @@ class Follower:
     since: float = 0.0
     last: float = 0.0
     """When there was the last sign of life."""
+    heard: float = 0.0
+    """When the node itself was last heard: a node that hangs says less than an engine that does."""
     signs: tuple[int, int] = (0, 0)
     words: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT))
     progress: tuple[int, int, float] | None = None
@@ -58,7 +62,7 @@ class Follower:
 
     def feed(self, raw: str, now: float) -> Iterator[Event]:
         """One line of the stream; a mark may stand in the middle of it."""
-        self.now = now
+        self.now = self.heard = now
         for part in re.split(f"({MARK}.*)", raw):
             if part.startswith(MARK):
                 yield from self._mark(part[len(MARK) :], now)
@@ -116,6 +120,11 @@ class Follower:
             f"no log line, nothing read and no memory growth for {duration(silent)} in stage {self.stage}; "
             f"{self.signs[0] >> 20} MiB read so far; its last line: {said[:160]}"
         )
+
+    def unheard(self, now: float) -> str:
+        """Why the node is taken for gone though its connection stands; empty while it ticks."""
+        silent = now - self.heard
+        return "" if silent < SILENT else f"nothing was heard from the node for {duration(silent)}: it hangs, or the way to it is cut"
 
     def cause(self) -> str:
         """The first exception that is still remembered: what stands above a wrapper's line."""

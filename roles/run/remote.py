@@ -29,6 +29,8 @@ LOST = -2
 CANCELLED = -3
 LATE = -4
 TICK = 0.2
+UNACKED = 45_000
+"""Milliseconds after which data that nobody acknowledged means a lost connection; the kernel's own patience is a quarter of an hour."""
 
 
 class Flag(Protocol):
@@ -182,12 +184,13 @@ def together(tasks: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
 
 
 def nodelay(host: Host) -> None:
-    """Without this every exec waits 40 ms for Nagle and a delayed ACK; and idle hosts are kept."""
+    """Without this every exec waits 40 ms for Nagle and a delayed ACK; idle hosts are kept, and ones that are cut off are noticed."""
     transport = getattr(getattr(host.connector, "client", None), "get_transport", lambda: None)()
     if transport is not None:
         transport.set_keepalive(15)
         with suppress(OSError, AttributeError):  # a jump host's channel is no socket
             transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKED)  # Linux; AttributeError elsewhere
 
 
 def numbered(lines: Sequence[str]) -> Iterator[str]:

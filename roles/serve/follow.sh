@@ -2,9 +2,9 @@
 folder=$STATE/$CLUSTER/$REPLICA
 tell() { printf '\036%s\n' "$*"; }
 if [ "$RUNTIME" = docker ]; then
-  up() { [ "$(docker inspect -f '{{.State.Running}}' "$UNIT" 2>/dev/null)" = true ]; }
+  up() { [ "$(timeout 10 docker inspect -f '{{.State.Running}}' "$UNIT" 2>/dev/null)" = true ]; }
   lines() { docker logs -f "$UNIT" 2>&1; }
-  pids() { docker top "$UNIT" -eo pid 2>/dev/null | tail -n +2; }
+  pids() { timeout 5 docker top "$UNIT" -eo pid 2>/dev/null | tail -n +2; }
 else
   up() { [ -s "$folder/engine.log" ]; }
   lines() { tail -n +1 -F "$folder/engine.log" 2>/dev/null; }
@@ -40,7 +40,7 @@ while :; do
     code=$(timeout 3 bash -c 'exec 3<>"/dev/tcp/$0/$1" && printf "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" "$2" "$0" >&3 && IFS=" " read -r _ code _ <&3 && printf %s "$code"' "$ADDRESS" "$API" "$HEALTH" 2>/dev/null)
     [ -z "$code" ] || tell "health $code"
   fi
-  if [ $((turn % 10)) = 5 ]; then signs; fi
+  if [ $((turn % 10)) = 5 ]; then signs; else tell tick; fi
   turn=$((turn + 1))
   sleep 1
 done

@@ -157,7 +157,8 @@ class Gang:
     def _follow(self, node: NodePlan) -> None:
         """The engine's log, until the endpoint answers, somebody failed, or time is up."""
         verify = self.run.plan.verify
-        follower = Follower(verify["stages"], verify["fatal"], node.rank, self.limits["stall"], last=time.monotonic())
+        at = time.monotonic()
+        follower = Follower(verify["stages"], verify["fatal"], node.rank, self.limits["stall"], last=at, heard=at)
         stages = _Stages(self.run, node.name, self.replica.name)
         log = self.run.folder.node_file(node.name, "engine.log")
         guard = gevent.spawn(self._mind, node, follower)
@@ -236,6 +237,10 @@ class Gang:
         while True:
             gevent.sleep(1)
             at = time.monotonic()
+            unheard = follower.unheard(at)
+            if unheard:
+                self.fail(node.name, follower.stage, unheard, "run serve again when it answers: it goes on from here")
+                return
             stalled = follower.stalled(at)
             if stalled:
                 self.fail(node.name, follower.stage, f"stalled: {stalled}", "timeouts.stall in the inventory, if the storage is that slow")

@@ -1,41 +1,10 @@
-"""The menu of faults: what happens, when, how it is taken away, and what must be said of it."""
+"""The menu of faults."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
-
+from tests.faults.reach import REACH
+from tests.faults.trouble import CUT, MIDWAY, NIC, WHOLE, Group, Trouble
 from tests.lab.faults import BATCHES, CARDS, Fault
-
-Group = Literal["ssh", "disk", "image", "weights", "network", "cards", "host", "docker", "node", "engine", "controller", "inventory"]
-NIC = "enp67s0f0np0"
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """One fault. `at` is the stage of serve it happens in; before serve when empty."""
-
-    name: str
-    group: Group
-    says: str
-    """What the run's findings, failures or words must hold: a regular expression."""
-    make: str = ":"
-    mend: str = ":"
-    node: str = "n1"
-    at: str = ""
-    lab: Literal["", "power"] = ""
-    """What the lab itself does to the node."""
-    signal: str = ""
-    """What the controller gets instead: INT or KILL."""
-    data: Mapping[str, Any] = field(default_factory=dict)
-    host: Mapping[str, Any] = field(default_factory=dict)
-    names: bool = True
-    """Whether the node is named."""
-    code: int | None = 1
-    """serve's exit status with the fault; None where either end is right."""
-    recipe: str = "lab/a2-dual-tp1"
-    often: bool = False
 
 
 def of_check(batch: str, fault: Fault) -> Trouble:
@@ -75,7 +44,7 @@ def engine(knob: str, says: str, node: str = "n0", names: bool = False, often: b
 STAGES = ("container", "engine", "distributed", "weights", "loaded", "kv-cache", "graph", "ready", "http")
 ENGINE = [
     *(engine(f"die={s}", f"told to die at {s}", often=s == "weights") for s in STAGES),
-    *(engine(f"die@1={s}", f"told to die at {s}|Connection closed", "n1") for s in ("distributed", "weights", "kv-cache")),
+    *(engine(f"die@1={s}", f"told to die at {s}", "n1", names=True) for s in ("distributed", "weights", "kv-cache")),
     engine("stall=kv-cache", "stalled: no log line"),
     engine("fatal=EI0006 Getting socket times out", "EI0006"),
     engine("oom", "memory"),
@@ -88,10 +57,6 @@ ENGINE = [
     engine("deaf", "stalled|no answer"),
 ]  # fmt: skip
 
-MIDWAY = {"env": {"DOUBLE": "stall=weights:6"}, "timeouts": {"stall": 20}}
-"""The engine waits a little at its weights, so that what happens happens there."""
-CUT = f"iptables -I INPUT -i {NIC} -j DROP; iptables -I OUTPUT -o {NIC} -j DROP"
-WHOLE = f"iptables -D INPUT -i {NIC} -j DROP; iptables -D OUTPUT -o {NIC} -j DROP"
 SESSIONS = "kill -9 $(ps -eo pid,args | awk '/sshd: root/ && !/awk/ {print $1}')"
 
 AWAY = "ip route show default | head -n 1 >/root/route; ip route replace default via 10.78.0.1 dev enp1s0f0"
@@ -137,5 +102,6 @@ OTHERS = [
 MENU: list[Trouble] = [
     *(of_check(batch, f) for batch, faults in BATCHES.items() for f in faults if f.name not in SKIPPED),
     *OTHERS,
+    *REACH,
     *ENGINE,
 ]

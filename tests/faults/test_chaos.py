@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.menu import MENU, Trouble
+from tests.faults.menu import MENU
 from tests.faults.test_faults import filled
+from tests.faults.trouble import Trouble
 from tests.faults.world import World
 from tests.lab.conftest import RunningLab
 from tests.lab.double_image import double_image

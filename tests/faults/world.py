@@ -14,6 +14,7 @@ from tests.lab.verbs import DOUBLE, Ran, Site
 LIMITS = {"stall": 8, "ready": 60, "answer": 6, "join": 20, "listen": 30, "stop": 10, "drain": 2}
 LIVENESS = {"every": 2, "deadline": 5, "strikes": 2, "backoff": 1, "stable": 5}
 STRANGER = "stranger"
+NODES = ("n0", "n1")
 
 
 @dataclass
@@ -35,9 +36,8 @@ class World:
 
     def plain(self) -> None:
         """The inventory without any fault in it."""
-        self.site.recipe, self.site.members, self.site.hosts = "lab/a2-dual-tp1", ("n0", "n1"), {}
-        keep = {k: v for k, v in self.site.data.items() if k in ("image", "auth", "docker")}
-        self.site.data = {"image": DOUBLE, "auth": "off", **keep, "timeouts": dict(LIMITS), "liveness": dict(LIVENESS)}
+        self.site.recipe, self.site.members, self.site.hosts = "lab/a2-dual-tp1", NODES, {}
+        self.site.data = {"image": DOUBLE, "auth": "off", "timeouts": dict(LIMITS), "liveness": dict(LIVENESS)}
 
     def exec(self, node: str, script: str) -> str:
         """Inside a node, by the lab's own door: it works while SSH does not."""
@@ -47,28 +47,26 @@ class World:
         """Somebody else's process and container on every node."""
         process = f"systemd-run -q --unit {STRANGER} bash -c 'exec -a \"vllm serve /x\" sleep 100000'"
         box = f"docker run -d --restart=always --name {STRANGER} --entrypoint /bin/sleep {DOUBLE} 100000"
-        for node in self.site.members:
+        for node in NODES:
             self.exec(node, f"systemctl is-active -q {STRANGER} || {process}; docker start {STRANGER} >/dev/null 2>&1 || {box}")
         self.strangers = self.seen()
 
     def seen(self) -> dict[str, str]:
         ask = f"systemctl show -P MainPID {STRANGER}; docker inspect -f '{{{{.Id}}}}' {STRANGER}"
-        return {node: self.exec(node, ask) for node in self.site.members}
+        return {node: self.exec(node, ask) for node in NODES}
 
     def leave(self) -> None:
-        for node in self.site.members:
+        for node in NODES:
             self.exec(node, f"systemctl stop {STRANGER}; docker rm -f {STRANGER}")
 
     def running(self) -> list[bool]:
         """Which nodes run our engine."""
-        return [
-            bool(self.exec(node, f"docker ps -q --filter label=bringup.cluster={self.site.cluster}").strip()) for node in self.site.members
-        ]
+        return [bool(self.exec(node, f"docker ps -q --filter label=bringup.cluster={self.site.cluster}").strip()) for node in NODES]
 
     def up(self) -> None:
         """Nodes that were cut off run again, and Docker on them."""
         nodes.up(self.lab.place, image.node_image(self.lab.place), nodes.described(self.lab.place))
-        for node in self.site.members:
+        for node in NODES:
             self.exec(node, "for i in $(seq 60); do docker info >/dev/null 2>&1 && exit 0; sleep 0.5; done")
 
     def reached(self, process: subprocess.Popen[str], stage: str, before: object, seconds: float = 60) -> bool:

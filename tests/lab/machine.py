@@ -44,7 +44,19 @@ def _install(packages: list[str], yes: bool) -> None:
     with Step(f"installing {', '.join(packages)}"):
         sh("apt-get", "update", "-qq")
         fresh = "docker.io" in packages
-        sh("env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", "apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages)
+        sh(
+            "env",
+            "DEBIAN_FRONTEND=noninteractive",
+            "RUNLEVEL=1",
+            "apt-get",
+            "-o",
+            "DPkg::Lock::Timeout=300",
+            "install",
+            "-y",
+            "-qq",
+            "--no-install-recommends",
+            *packages,
+        )
         if fresh and shutil.which("systemctl") and os.path.isdir("/run/systemd/system"):
             sh("systemctl", "disable", "--now", "docker.service", "docker.socket", check=False)  # the lab runs its own
 

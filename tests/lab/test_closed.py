@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -66,6 +67,20 @@ def seen(lab: RunningLab, target: str, source: str = STRANGER) -> set[int]:
     return set(found)
 
 
+def all_seen(lab: RunningLab) -> dict[str, set[int]]:
+    """Both nodes on both networks, at once: a scan is waiting, mostly."""
+    targets = [*addresses(lab, A), *addresses(lab, B)]
+    with ThreadPoolExecutor(len(targets)) as pool:
+        return dict(zip(targets, pool.map(lambda t: seen(lab, t), targets), strict=True))
+
+
+def expected(lab: RunningLab, *public: int) -> dict[str, set[int]]:
+    """SSH everywhere; on rank 0's node the proxy on both addresses, the engine's port on the cluster's alone."""
+    cluster, management = addresses(lab, A)
+    both = {SSH, *public}
+    return {cluster: both, management: both - {API}} | {address: {SSH} for address in addresses(lab, B)}
+
+
 def addresses(lab: RunningLab, node: nodes.Node) -> tuple[str, str]:
     return lab.place.address(node.number), lab.place.ssh_address(node.number)
 
@@ -74,7 +89,6 @@ def test_without_it_a_stranger_sees_what_the_engines_open_to_each_other(lab: Run
     ran = site.run("serve", "-y", "--data", "soak=1s")
     assert ran.code == 0, ran.err
     assert {SSH, API} < seen(lab, lab.place.address(A.number)), "else the scan proves nothing"
-    assert len(seen(lab, lab.place.address(A.number))) > 2
 
 
 def test_with_it_a_stranger_sees_ssh_and_the_api(lab: RunningLab, site: Site) -> None:
@@ -82,10 +96,7 @@ def test_with_it_a_stranger_sees_ssh_and_the_api(lab: RunningLab, site: Site) ->
     ran = site.run("serve", "-y", "--data", "soak=1s")
     assert ran.code == 0, ran.err
     assert "left alone" in ran.err, "the engine is not restarted for it"
-    for address in addresses(lab, A):
-        assert seen(lab, address) == {SSH} | ({API} if address == lab.place.address(A.number) else set()), address
-    for address in addresses(lab, B):
-        assert seen(lab, address) == {SSH}, address
+    assert all_seen(lab) == expected(lab, API)
 
 
 def test_the_replicas_nodes_still_reach_all_of_each_other(lab: RunningLab, site: Site) -> None:
@@ -97,10 +108,7 @@ def test_behind_the_proxy_a_stranger_sees_ssh_and_the_proxy(lab: RunningLab, sit
     site.data |= {"firewall": True, "expose": "proxy"}
     ran = site.run("serve", "-y", "--data", "soak=1s")
     assert ran.code == 0, ran.err
-    for address in addresses(lab, A):
-        assert seen(lab, address) == {SSH, PROXY}, address
-    for address in addresses(lab, B):
-        assert seen(lab, address) == {SSH}, address
+    assert all_seen(lab) == expected(lab, PROXY)
     ran = site.run("verify", "--data", "soak=1s")
     assert ran.code == 0, ran.out
     assert "through SSH" in ran.out, "this machine is a stranger to the engine's own port, too"

@@ -91,3 +91,13 @@ def test_last_words_prefer_errors() -> None:
 @pytest.mark.parametrize(("seconds", "said"), [(5, "5 s"), (89, "89 s"), (600, "10 min"), (7200, "2.0 h")])
 def test_durations_are_said_in_fitting_units(seconds: float, said: str) -> None:
     assert duration(seconds) == said
+
+
+def test_a_node_without_its_tick_is_taken_for_gone_and_an_engine_without_a_word_is_not() -> None:
+    one = follower()
+    for second in range(0, 50):
+        list(one.feed(f"{MARK}tick", float(second)))
+        assert one.unheard(float(second)) == ""
+    assert one.unheard(60.0) == ""
+    assert one.unheard(49.0 + 45.0).startswith("nothing was heard from the node for 45 s")
+    assert one.stalled(60.0), "a tick is no sign of the engine's life"

@@ -1,0 +1,53 @@
+"""Faults of the way to a node, of a node as a whole, and of an inventory that is edited while its nodes serve."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+from tests.faults.trouble import CUT, MIDWAY, OFF, ON, SLOWLY, WHOLE, Trouble
+
+PORT, NOBODY = 9999, 65534
+CODE = base64.b64encode(Path(__file__).with_name("relay.py").read_bytes()).decode()
+GONE = "lost|nothing was heard|not reached|did not answer"
+
+
+def relay(to: str, delay: float, rate: int) -> tuple[str, str]:
+    """TCP from the node to an address goes through a relay; and how to take it away. The kernel here has no netem."""
+    rule = f"OUTPUT -p tcp -d {to} -m owner ! --uid-owner {NOBODY} -j REDIRECT --to-ports {PORT}"
+    begin = f"systemd-run -q --unit relay --uid {NOBODY} python3 /run/relay.py {PORT} {delay} {rate}"
+    made = f"echo {CODE} | base64 -d >/run/relay.py; {begin}; sleep 1; iptables -t nat -I {rule}"
+    return made, f"iptables -t nat -D {rule}; systemctl stop relay; rm -f /run/relay.py"
+
+
+FRESH = "docker image rm -f {image} >/dev/null 2>&1; docker builder prune -f >/dev/null 2>&1; "
+LATE, LATE_MENDED = relay("10.77.0.11", 0.2, 50 << 20)
+SLOW, SLOW_MENDED = relay("10.77.0.1", 0.1, 2 << 20)
+MUTE, MUTE_MENDED = relay("10.77.0.1", 0, 0)
+KEY = "/lab/ssh_host_ed25519_key"
+
+REACH = [
+    Trouble("another host key", "ssh", "host key", f"cp -p {KEY} /lab/kept && rm {KEY} && ssh-keygen -q -t ed25519 -N '' -f {KEY} && systemctl restart ssh",
+            f"mv /lab/kept {KEY}; ssh-keygen -y -f {KEY} >{KEY}.pub; systemctl restart ssh"),
+    Trouble("SSH answers a second late, each time", "ssh", "", "echo 'sleep 1' >/etc/ssh/sshrc", "rm -f /etc/ssh/sshrc", code=0, names=False),
+    *(Trouble(f"node cut off in {s}", "ssh", GONE, OFF, ON, at=s, data=SLOWLY) for s in ("start", "weights", "proof")),
+    *(Trouble(f"cluster network cut in {s}", "network", "", CUT, WHOLE, at=s, data=MIDWAY, names=False) for s in ("start", "proof")),
+    Trouble("every packet to rank 0 late by 0.2 s", "network", "", LATE, LATE_MENDED, code=0, names=False),
+    Trouble("second address on the NIC", "network", "", "ip addr add 10.77.1.77/23 dev enp67s0f0np0", "ip addr del 10.77.1.77/23 dev enp67s0f0np0",
+            code=0, names=False),
+    Trouble("a slow registry", "image", "", FRESH + SLOW, SLOW_MENDED, code=0, names=False),
+    Trouble("a registry that takes and never answers", "image", "image", FRESH + MUTE, MUTE_MENDED),
+    Trouble("no Docker before", "docker", "docker.running", "systemctl stop docker.service docker.socket", "systemctl start docker.socket docker.service"),
+    Trouble("node paused while the engine loads", "node", GONE, lab="pause", at="weights", data=SLOWLY),
+    Trouble("node paused before its start", "node", GONE, lab="pause", at="start", data=SLOWLY),
+    Trouble("node rebooted while the engine loads", "node", "SSH connection was lost", lab="reboot", at="weights", data=MIDWAY),
+    Trouble("rank 0's node without power in the proof", "node", "", node="n0", lab="power", at="proof", data=MIDWAY),
+    Trouble("a second controller while the first serves", "controller", "holds|held", lab="second", at="weights", data=MIDWAY, names=False, serves=True),
+    Trouble("edited: weights that are not there", "inventory", "weights", data={"weights": "/opt/lab/shared/models/none"}, serves=True),
+    Trouble("edited: a flag that the engine does not have", "inventory", "no-such-flag", data={"flags": {"no-such-flag": 1}}, code=2, names=False, serves=True),
+    Trouble("edited: a port of another use", "inventory", "collides", data={"ports": {"api": 20004}}, code=2, names=False, serves=True),
+    Trouble("edited: a node is left out", "inventory", "rank|nodes", members=("n0",), code=2, names=False, serves=True),
+    Trouble("edited: an engine that dies", "inventory", "told to die", data={"env": {"DOUBLE": "die=weights"}}, names=False, serves=True),
+    Trouble("edited: an image that nobody has", "inventory", "image", data={"image": "registry.lab:5000/bringup/none:1"}, names=False, serves=True),
+    Trouble("edited: the ranks change places", "inventory", "", members=("n1", "n0"), code=0, names=False, serves=True),
+]  # fmt: skip

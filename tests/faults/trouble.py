@@ -1,0 +1,55 @@
+"""One fault: what happens, when, how it is taken away, and what must be said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Group = Literal["ssh", "disk", "image", "weights", "network", "cards", "host", "docker", "node", "engine", "controller", "inventory"]
+NIC = "enp67s0f0np0"
+Lab = Literal["", "power", "pause", "reboot", "second"]
+
+
+MIDWAY: Mapping[str, Any] = {"env": {"DOUBLE": "stall=weights:6"}, "timeouts": {"stall": 20}}
+"""The engine waits a little at its weights, so that what happens happens there."""
+SLOWLY: Mapping[str, Any] = {"env": {"DOUBLE": "stall=weights:6"}, "timeouts": {"stall": 90, "ready": 150}}
+"""And is given more time than a connection is."""
+CUT = f"iptables -I INPUT -i {NIC} -j DROP; iptables -I OUTPUT -o {NIC} -j DROP"
+WHOLE = f"iptables -D INPUT -i {NIC} -j DROP; iptables -D OUTPUT -o {NIC} -j DROP"
+OFF = "iptables -I INPUT ! -i lo -j DROP; iptables -I OUTPUT ! -o lo -j DROP"
+ON = "iptables -D INPUT ! -i lo -j DROP; iptables -D OUTPUT ! -o lo -j DROP"
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """One fault. `at` is the stage of serve it happens in; before serve when empty."""
+
+    name: str
+    group: Group
+    says: str
+    """What the run's findings, failures or words must hold: a regular expression."""
+    make: str = ":"
+    mend: str = ":"
+    node: str = "n1"
+    at: str = ""
+    lab: Lab = ""
+    """What the lab itself does to the node, or a second controller to both."""
+    signal: str = ""
+    """What the controller gets instead: INT or KILL."""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    host: Mapping[str, Any] = field(default_factory=dict)
+    names: bool = True
+    """Whether the node is named."""
+    code: int | None = 1
+    """serve's exit status with the fault; None where either end is right."""
+    recipe: str = "lab/a2-dual-tp1"
+    serves: bool = False
+    """The replica serves already, and must serve in the end, whatever the fault made of the run."""
+    members: tuple[str, ...] = ("n0", "n1")
+    often: bool = False
+
+    @property
+    def cut(self) -> bool:
+        """Its node must notice by itself; nobody reaches it."""
+        return self.make in (CUT, OFF) or self.lab in ("power", "pause", "reboot")

@@ -1,0 +1,45 @@
+"""python -m tests.whole PYTEST-WORDS: the lab's tests, and beside them, a little slower, all that need no lab."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+LOG = ROOT / "build" / "tests-without-lab.log"
+LAB = ("tests/lab", "tests/faults")
+NOTHING_CHOSEN = 5
+PATIENCE = 5
+"""How much the tests without the lab yield to those with it, which wait for engines."""
+
+
+def command(where: list[str], words: list[str]) -> list[str]:
+    return [sys.executable, "-m", "pytest", "-rs", *where, *words]
+
+
+def main(words: list[str]) -> int:
+    """The worse of both ends; what failed is printed last."""
+    LOG.parent.mkdir(exist_ok=True)
+    began = time.monotonic()
+    others = [f"--ignore={folder}" for folder in LAB]
+    with LOG.open("w", encoding="utf-8") as out:
+        print(f"tests without the lab run beside it, into {LOG.relative_to(ROOT)}", flush=True)
+        beside = subprocess.Popen(
+            command(others, [*words, "-p", "no:cacheprovider"]), cwd=ROOT, stdout=out, stderr=out, preexec_fn=lambda: os.nice(PATIENCE)
+        )
+        try:
+            lab = subprocess.run(command(list(LAB), words), cwd=ROOT, check=False).returncode
+            other = beside.wait()
+        finally:
+            beside.terminate()
+    told = LOG.read_text(encoding="utf-8", errors="replace")
+    print(told if other not in (0, NOTHING_CHOSEN) else told.rstrip().rpartition("\n")[2] + " (without the lab)")
+    print(f"lab: exit {lab}, without the lab: exit {other}, {time.monotonic() - began:.0f} s together", flush=True)
+    return max((code for code in (lab, other) if code != NOTHING_CHOSEN), default=0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
