@@ -11,11 +11,11 @@ from typing import Any
 
 from roles.doctor import head
 from roles.doctor.evidence import HEAD, safe
-from roles.doctor.redact import redact
 from roles.plan.errors import PlanError
 from roles.plan.node import NodePlan
 from roles.plan.plan import ReplicaPlan
 from roles.run import key, look, remote
+from roles.run.redact import redact
 from roles.run.run import Run
 from roles.run.seen import sections
 

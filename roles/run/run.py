@@ -17,6 +17,7 @@ from roles.plan.node import NodePlan
 from roles.plan.plan import Plan, ReplicaPlan
 from roles.run import about, remote
 from roles.run.folder import Folder, now
+from roles.run.redact import redact
 from roles.run.seen import Seen
 
 T = TypeVar("T")
@@ -90,7 +91,8 @@ class Run:
         return done
 
     def fail(self, node: str, stage: str, why: str, fix: str = "") -> None:
-        """Something asked for is not so. The first failure is the one that counts; all are kept."""
+        """Something asked for is not so. The first one counts; all are kept, without what an engine's words give away."""
+        why = redact(why)
         self.failures.append({"node": node, "stage": stage, "why": why, "fix": fix})
         self.folder.event("failure", node=node, stage=stage, why=why, fix=fix)
 

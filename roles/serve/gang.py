@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,17 +17,16 @@ from roles.run.folder import now
 from roles.run.follow import Event as Told
 from roles.run.follow import Follower, duration
 from roles.run.progress import Progress
+from roles.run.redact import redact
 from roles.run.run import Run
 from roles.serve import unit
+from roles.serve.deaths import Deaths, Says, of_end, of_wrapper
 from roles.serve.state import Decision
 
 HERE = Path(__file__).parent
 BEFORE, INSTALL, RESTORE, BEGIN = (HERE / f"{name}.sh" for name in ("before", "install", "restore", "begin"))
 GATE, FOLLOW, STOP, LAST = (HERE / f"{name}.sh" for name in ("gate", "follow", "stop", "last"))
 DIED, LATE = 10, 11
-MOMENT, PATIENCE = 1.0, 6.0
-"""Seconds in which deaths are taken for one, and for which a silent peer of a mere echo is waited for."""
-ECHO = re.compile(r"[Cc]onnection (closed|reset|refused)|[Bb]roken pipe|peer|remote")
 
 
 class Either:
@@ -59,8 +57,9 @@ class Gang:
     began: float = field(default_factory=time.monotonic)
     ended: dict[str, str] = field(default_factory=dict)
     """What a unit wrote when it ended, by node."""
-    notes: list[tuple[int, int, str, str, str]] = field(default_factory=list)
-    """Deaths told within a moment, with how much they say (0 most)."""
+
+    def __post_init__(self) -> None:
+        self.deaths = Deaths([n.name for n in self.replica.nodes], self._died, lambda: self.cancel.is_set())
 
     @property
     def cancel(self) -> Either:
@@ -86,6 +85,7 @@ class Gang:
         if self.run.cancel.is_set():
             return
         first = not self.failed.is_set()
+        why = redact(why)
         self.run.fail(node, stage, why, fix)
         if first:
             self.why = f"{node}: {stage}: {why}" + (f"; fix: {fix}" if fix else "")
@@ -166,7 +166,7 @@ class Gang:
         def on_line(line: str, reply: remote.Reply) -> None:
             if not line.startswith("\x1e"):
                 with log.open("a", encoding="utf-8") as file:
-                    file.write(line.partition("\x1e")[0] + "\n")
+                    file.write(redact(line.partition("\x1e")[0]) + "\n")
             for told in follower.feed(line, time.monotonic()):
                 self._told(node, follower, stages, told)
 
@@ -180,9 +180,9 @@ class Gang:
         stages.end(self.healthy.is_set())
         if ended.code == remote.LOST and not cancel.is_set():
             self.fail(node.name, follower.stage, f"the SSH connection was lost ({ended.said})", "run serve again: it goes on from here")
-        elif ended.ok and not cancel.is_set() and not self.notes:
-            self._note(5, node.name, follower.stage, f"the unit ended; {follower.last_words()}")
-        if self.notes:
+        elif ended.ok and not cancel.is_set() and not self.deaths:
+            self.deaths.note(Says.SILENCE, node.name, follower.stage, f"the unit ended; {follower.last_words()}")
+        if self.deaths:
             self._wait(self.failed)
 
     def _told(self, node: NodePlan, follower: Follower, stages: _Stages, told: Told) -> None:
@@ -202,28 +202,15 @@ class Gang:
             cause = follower.cause()
             words = cause or follower.last_words()
             said = "; ".join(w for w in (self.ended.get(node.name, ""), told.text, words and f"its last words: {words}") if w)
-            self._note(2 if cause and not ECHO.search(cause) else 4, node.name, follower.stage, said)
+            self.deaths.note(of_end(cause), node.name, follower.stage, said)
 
     def _fatal(self, node: NodePlan, follower: Follower, told: Told) -> None:
         cause = follower.cause() if told.wrapper else ""
         why = f"{told.text}: {cause or told.line[:300]}"
-        echo = bool(ECHO.search(cause))  # it only noticed that its peer is gone
-        self._note((3 if echo else 1) if told.wrapper else 0, node.name, follower.stage, why)
+        self.deaths.note(of_wrapper(cause) if told.wrapper else Says.FATAL, node.name, follower.stage, why)
 
-    def _note(self, rank: int, node: str, stage: str, why: str) -> None:
-        """The nodes tell their ends within a moment of each other: the one that says most is the cause, not the first to be heard."""
-        self.notes.append((rank, len(self.notes), node, stage, why))
-        if len(self.notes) == 1:
-            gevent.spawn_later(MOMENT, self._settle, time.monotonic() + PATIENCE)
-
-    def _settle(self, end: float) -> None:
-        """Where all that is known are echoes, a peer that has said nothing yet is given time to tell what it died of."""
-        silent = {n.name for n in self.replica.nodes} - {n for _, _, n, _, _ in self.notes}
-        if silent and min(self.notes)[0] >= 3 and time.monotonic() < end and not self.cancel.is_set():
-            gevent.spawn_later(0.2, self._settle, end)
-            return
-        for _, _, node, stage, why in sorted(self.notes):
-            self.fail(node, stage, why, f"the whole log is in {self.run.folder.path}/nodes")
+    def _died(self, node: str, stage: str, why: str) -> None:
+        self.fail(node, stage, why, f"the whole log is in {self.run.folder.path}/nodes")
 
     def _healthy(self, node: NodePlan) -> None:
         if not self.healthy.is_set():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.faults.reach import REACH
-from tests.faults.trouble import CUT, MIDWAY, NIC, WHOLE, Group, Trouble
+from tests.faults.trouble import CUT, MIDWAY, NET_GONE, NIC, WHOLE, Group, Trouble
 from tests.lab.faults import BATCHES, CARDS, Fault
 
 
@@ -12,7 +12,7 @@ def of_check(batch: str, fault: Fault) -> Trouble:
     groups: dict[str, Group] = {"ascend": "cards", "stale": "host", "node": "host", "network": "network", "docker": "docker"}
     group = groups.get(fault.check.partition(".")[0], fault.check.partition(".")[0])
     return Trouble(
-        fault.name, group, f"{fault.check}", fault.make, fault.mend, fault.node, data=fault.data, host=fault.host,  # type: ignore[arg-type]
+        f"{fault.name} on rank 0" if fault.node == "n0" and "port taken" in fault.name else fault.name, group, f"{fault.check}", fault.make, fault.mend, fault.node, data=fault.data, host=fault.host,  # type: ignore[arg-type]
         code=1 if fault.level == "fail" else None, often=fault.name == "link down", recipe="lab/a2-dual" if batch in CARDS else "lab/a2-dual-tp1",
     )  # fmt: skip
 
@@ -78,7 +78,7 @@ OTHERS = [
     Trouble("address of another node, too", "network", "network", f"ip addr add 10.77.0.11/24 dev {NIC}", f"ip addr del 10.77.0.11/24 dev {NIC}"),
     Trouble("every fifth packet lost", "network", "", f"iptables -I INPUT -i {NIC} -m statistic --mode random --probability 0.2 -j DROP",
             f"iptables -D INPUT -i {NIC} -m statistic --mode random --probability 0.2 -j DROP", code=None, names=False),
-    Trouble("network cut while the engine loads", "network", "", CUT, WHOLE, at="weights", data=MIDWAY, names=False),
+    Trouble("network cut while the engine loads", "network", NET_GONE, CUT, WHOLE, at="weights", data=MIDWAY, names=False),
     Trouble("Docker hung", "docker", "docker.running", "kill -STOP $(pidof dockerd)", "kill -CONT $(pidof dockerd)"),
     Trouble("Docker killed while the engine loads", "docker", "ended", "systemctl kill -s KILL docker.service", "systemctl start docker.service",
             at="weights", data=MIDWAY, often=True),

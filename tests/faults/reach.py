@@ -5,11 +5,10 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
-from tests.faults.trouble import CUT, MIDWAY, OFF, ON, SLOWLY, WHOLE, Trouble
+from tests.faults.trouble import CUT, GONE, MIDWAY, NET_GONE, OFF, ON, SLOWLY, WHOLE, Trouble
 
 PORT, NOBODY = 9999, 65534
 CODE = base64.b64encode(Path(__file__).with_name("relay.py").read_bytes()).decode()
-GONE = "lost|nothing was heard|not reached|did not answer"
 
 
 def relay(to: str, delay: float, rate: int) -> tuple[str, str]:
@@ -31,7 +30,7 @@ REACH = [
             f"mv /lab/kept {KEY}; ssh-keygen -y -f {KEY} >{KEY}.pub; systemctl restart ssh"),
     Trouble("SSH answers a second late, each time", "ssh", "", "echo 'sleep 1' >/etc/ssh/sshrc", "rm -f /etc/ssh/sshrc", code=0, names=False),
     *(Trouble(f"node cut off in {s}", "ssh", GONE, OFF, ON, at=s, data=SLOWLY) for s in ("start", "weights", "proof")),
-    *(Trouble(f"cluster network cut in {s}", "network", "", CUT, WHOLE, at=s, data=MIDWAY, names=False) for s in ("start", "proof")),
+    *(Trouble(f"cluster network cut in {s}", "network", NET_GONE, CUT, WHOLE, at=s, data=MIDWAY, names=False) for s in ("start", "proof")),
     Trouble("every packet to rank 0 late by 0.2 s", "network", "", LATE, LATE_MENDED, code=0, names=False),
     Trouble("second address on the NIC", "network", "", "ip addr add 10.77.1.77/23 dev enp67s0f0np0", "ip addr del 10.77.1.77/23 dev enp67s0f0np0",
             code=0, names=False),
@@ -41,7 +40,7 @@ REACH = [
     Trouble("node paused while the engine loads", "node", GONE, lab="pause", at="weights", data=SLOWLY),
     Trouble("node paused before its start", "node", GONE, lab="pause", at="start", data=SLOWLY),
     Trouble("node rebooted while the engine loads", "node", "SSH connection was lost", lab="reboot", at="weights", data=MIDWAY),
-    Trouble("rank 0's node without power in the proof", "node", "", node="n0", lab="power", at="proof", data=MIDWAY),
+    Trouble("rank 0's node without power in the proof", "node", GONE, node="n0", lab="power", at="proof", data=MIDWAY),
     Trouble("a second controller while the first serves", "controller", "holds|held", lab="second", at="weights", data=MIDWAY, names=False, serves=True),
     Trouble("edited: weights that are not there", "inventory", "weights", data={"weights": "/opt/lab/shared/models/none"}, serves=True),
     Trouble("edited: a flag that the engine does not have", "inventory", "no-such-flag", data={"flags": {"no-such-flag": 1}}, code=2, names=False, serves=True),

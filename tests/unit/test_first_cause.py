@@ -12,7 +12,7 @@ from gevent.event import Event as Flag
 from roles.run.follow import Event, Follower
 from roles.run.progress import Progress
 from roles.run.run import Run
-from roles.serve import gang
+from roles.serve import deaths, gang
 from roles.serve.state import Decision
 from tests.unit.sources import plan
 
@@ -49,8 +49,8 @@ class Told:
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gang, "MOMENT", 0.02)
-    monkeypatch.setattr(gang, "PATIENCE", 0.8)
+    monkeypatch.setattr(deaths, "MOMENT", 0.02)
+    monkeypatch.setattr(deaths, "PATIENCE", 0.8)
 
 
 def test_a_peer_that_dies_slower_than_its_echo_is_still_the_cause() -> None:
@@ -82,3 +82,9 @@ def test_an_end_without_words_says_less_than_an_echo() -> None:
     told.ended(OTHER, "")
     told.wrapper(HEAD, ECHO)
     assert told.first()[0] == HEAD.name
+
+
+def test_what_an_engine_gives_away_in_its_last_words_is_not_told() -> None:
+    told = Told()
+    told.wrapper(OTHER, "RuntimeError: 401 for Authorization: Bearer abcdefgh12345678")
+    assert "abcdefgh" not in told.first()[1] + told.gang.why

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roles.doctor.redact import GONE, redact
+from roles.run.redact import GONE, redact
 
 KEY = "sk-Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4"
 HUB = "hf_AbCdEfGhIjKlMnOpQrStUvWxYz012345"
