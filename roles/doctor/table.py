@@ -88,7 +88,9 @@ def _hole(found: re.Match[str]) -> str:
 def _code(line: str) -> str:
     """Commands as commands, sentences as sentences."""
     text, command = HOLE.sub(_hole, line), line.startswith(("${", "ssh "))
-    return f"`{text.replace('|', '&#124;')}`" if command else _plain(text)
+    if command and "|" in text:  # a bar ends a cell even between backticks, for some readers of Markdown
+        return f"<code>{''.join(c if c.isalnum() or c in ' -/' else f'&#{ord(c)};' for c in text)}</code>"
+    return f"`{text}`" if command else _plain(text)
 
 
 if __name__ == "__main__":
