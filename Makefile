@@ -30,8 +30,8 @@ engines: env  ## the engines' own parsers, installed once into ~/.cache/bringup 
 test: env lint engines  ## everything once: what CI runs
 	$(BIN)/python -m tests.whole -m "not long"
 
-test-long: env lint engines  ## full counts and long soaks (hours)
-	$(BIN)/python -m tests.whole
+test-long: env lint engines  ## full counts and long soaks (hours), written to docs/long-run.md
+	$(BIN)/python -m tests.whole; code=$$?; $(BIN)/python -m tests.long build/junit; exit $$code
 
 lab-up: env  ## start the lab: NODES=2 FAMILY=a2|a3|nvidia|rocm, LIGHT=1 for sshd only, BARE=1 without Docker, YES=1 to install what is missing
 	$(LAB) up --nodes $(NODES) --family $(FAMILY) $(if $(LIGHT),--light) $(if $(BARE),--bare) $(if $(YES),--yes)

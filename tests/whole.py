@@ -1,4 +1,7 @@
-"""python -m tests.whole PYTEST-WORDS: the lab's tests, and beside them, a little slower, all that need no lab."""
+"""python -m tests.whole PYTEST-WORDS: the lab's tests, and beside them, a little slower, all that need no lab.
+
+Results are kept as JUnit files in build/junit, with the commit as the suite's name.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,17 @@ PATIENCE = 5
 """How much the tests without the lab yield to those with it, which wait for engines."""
 
 
-def command(where: list[str], words: list[str]) -> list[str]:
-    return [sys.executable, "-m", "pytest", "-rs", *where, *words]
+def command(name: str, where: list[str], words: list[str]) -> list[str]:
+    kept = [f"--junitxml={ROOT / 'build' / 'junit' / name}.xml", "-o", f"junit_suite_name={commit()}"]
+    return [sys.executable, "-m", "pytest", "-rs", *kept, *where, *words]
+
+
+def commit() -> str:
+    """Unknown where there is no git, or no history."""
+    try:
+        return subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
 
 
 def main(words: list[str]) -> int:
@@ -28,10 +40,14 @@ def main(words: list[str]) -> int:
     with LOG.open("w", encoding="utf-8") as out:
         print(f"tests without the lab run beside it, into {LOG.relative_to(ROOT)}", flush=True)
         beside = subprocess.Popen(
-            command(others, [*words, "-p", "no:cacheprovider"]), cwd=ROOT, stdout=out, stderr=out, preexec_fn=lambda: os.nice(PATIENCE)
+            command("rest", others, [*words, "-p", "no:cacheprovider"]),
+            cwd=ROOT,
+            stdout=out,
+            stderr=out,
+            preexec_fn=lambda: os.nice(PATIENCE),
         )
         try:
-            lab = subprocess.run(command(list(LAB), words), cwd=ROOT, check=False).returncode
+            lab = subprocess.run(command("lab", list(LAB), words), cwd=ROOT, check=False).returncode
             other = beside.wait()
         finally:
             beside.terminate()

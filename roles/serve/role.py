@@ -129,12 +129,23 @@ def _up(run: Run) -> Generator[FunctionCommand, None, None]:
 def _bring_up(state: State, host: Host, run: Run) -> bool:
     """The first host of a replica starts all of it; the others get its result: all or nothing."""
     replica, _ = run.node(host)
-    why = run.once(f"up {replica.name}", lambda: bring.in_turn(run, replica))
+    why = run.once(f"up {replica.name}", lambda: _unready(run, state, replica) or bring.in_turn(run, replica))
     if why and not run.cancel.is_set():
         if host.name == replica.nodes[0].name:
             host.log_styled(f"replica {replica.name}: {why}", fg="red", log_func=logger.error)
         return False
     return not why
+
+
+def _unready(run: Run, state: State, replica: ReplicaPlan) -> str:
+    """pyinfra goes on without a host that failed; a replica does not."""
+    lost = [n.name for n in replica.nodes if run.hosts[n.name] not in state.active_hosts]
+    if not lost:
+        return ""
+    why = f"{', '.join(lost)} could not be prepared; nothing of the replica was started or stopped"
+    if not any(f["node"] in lost for f in run.failures):
+        run.fail(lost[0], "prepare", why)
+    return why
 
 
 def stop(run: Run) -> None:

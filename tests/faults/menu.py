@@ -70,9 +70,8 @@ OTHERS = [
             "docker image rm -f {image} >/dev/null 2>&1; mkdir -p /var/lib/docker/tmp && mount -t tmpfs -o size=256k tmpfs /var/lib/docker/tmp",
             "umount /var/lib/docker/tmp", data={"image": "registry.lab:5000/bringup/vllm-cpu:v0.32.0"}),
     Trouble("a byte of a shard is flipped", "weights", "weights.same",
-            "rm -rf /root/faulty && cp -r /opt/lab/shared/models/chain /root/faulty && "
             "printf X | dd of=/root/faulty/model-00002-of-00003.safetensors bs=1 seek=5000 conv=notrunc status=none", "rm -rf /root/faulty",
-            data={"weights": "/root/faulty"}, code=None),
+            both="rm -rf /root/faulty && cp -r /opt/lab/shared/models/chain /root/faulty", data={"weights": "/root/faulty"}),
     Trouble("NIC down", "network", "network.nic", f"{AWAY}; ip link set {NIC} down", f"ip link set {NIC} up; {BACK}", often=True),
     Trouble("NIC renamed", "network", "network.nic", f"{AWAY}; ip link set {NIC} down; ip link set {NIC} name other0; ip link set other0 up", f"ip link set other0 down; ip link set other0 name {NIC}; ip link set {NIC} up; {BACK}"),
     Trouble("address of another node, too", "network", "network", f"ip addr add 10.77.0.11/24 dev {NIC}", f"ip addr del 10.77.0.11/24 dev {NIC}"),

@@ -22,6 +22,8 @@ from tests.lab.verbs import Ran, Site
 
 pytestmark = pytest.mark.lab
 TIME = 300.0
+UNREADY = ("disk", "image", "weights", "host", "cards", "docker")
+"""Faults of a node that is not ready: its replica is not started at all."""
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +104,8 @@ def happened(world: World, trouble: Trouble) -> Ran:
 
 
 def strike(world: World, trouble: Trouble) -> None:
+    for node in NODES if trouble.both else ():
+        world.exec(node, trouble.both)
     if trouble.lab in ("power", "reboot"):
         docker(world.lab.place, "kill", trouble.node)
         if trouble.lab == "reboot":
@@ -117,7 +121,8 @@ def mended(world: World, trouble: Trouble) -> None:
         docker(world.lab.place, "unpause", trouble.node)
     if trouble.lab == "power":
         world.up()
-    world.exec(trouble.node, filled(world, trouble.mend))
+    for node in NODES if trouble.both else (trouble.node,):
+        world.exec(node, filled(world, trouble.mend))
 
 
 def filled(world: World, script: str) -> str:
@@ -148,6 +153,8 @@ def contained(world: World, trouble: Trouble, ran: Ran) -> bool:
         if ran.code != 0:
             world.plain()
         return world.running() == [True, True] and world.site.run("verify", "--data", "soak=0").code == 0
+    if trouble.group in UNREADY and not trouble.at and ran.code == 1 and any(e.get("stage") == "start" for e in ran.events):
+        return False
     gone = trouble.node if trouble.lab in ("power", "pause") else ""
     limit = time.monotonic() + (90 if trouble.cut or trouble.signal == "KILL" or ran.code == 0 else 15)
     while time.monotonic() < limit:

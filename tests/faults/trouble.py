@@ -34,6 +34,8 @@ class Trouble:
     """What the run's findings, failures or words must hold: a regular expression."""
     make: str = ":"
     mend: str = ":"
+    both: str = ""
+    """What is done on both nodes before it; then both are mended."""
     node: str = "n1"
     at: str = ""
     lab: Lab = ""
