@@ -27,6 +27,7 @@ HERE = Path(__file__).parent
 BEFORE, INSTALL, RESTORE, BEGIN = (HERE / f"{name}.sh" for name in ("before", "install", "restore", "begin"))
 GATE, FOLLOW, STOP, LAST = (HERE / f"{name}.sh" for name in ("gate", "follow", "stop", "last"))
 DIED, LATE = 10, 11
+AGAIN = "run serve again when the node answers: it goes on from here"
 
 
 class Either:
@@ -144,13 +145,14 @@ class Gang:
         if done.ok:
             self.progress.say(node.name, f"{head.address}:{port} {'listens' if how == 'listen' else 'is reached'}")
         elif not self.cancel.is_set() and done.code != DIED:  # a unit that died is told by whoever follows it
-            what = f"{head.address}:{port} did not {'listen' if how == 'listen' else 'answer'} within {limit} s"
-            why = what if done.code in (LATE, remote.LATE) else f"{what}: {done.said}"
-            fix = (
-                f"see the engine's log in {self.run.folder.path}/nodes"
-                if how == "listen"
-                else f"check {node.nic or 'the network'} and firewalls"
-            )
+            why = f"{head.address}:{port} did not {'listen' if how == 'listen' else 'answer'} within {limit} s"
+            fix = f"check {node.nic or 'the network'} and firewalls"
+            if done.code in (remote.LATE, remote.LOST):  # the script ends by itself; here the node said nothing at all
+                why, fix = f"the node was not heard any more over SSH ({done.said})", AGAIN
+            elif done.code != LATE:
+                why = f"{why}: {done.said}"
+            elif how == "listen":
+                fix = f"see the engine's log in {self.run.folder.path}/nodes"
             self.fail(node.name, how, why, fix)
         return done.ok
 
@@ -179,7 +181,7 @@ class Gang:
         guard.kill()
         stages.end(self.healthy.is_set())
         if ended.code == remote.LOST and not cancel.is_set():
-            self.fail(node.name, follower.stage, f"the SSH connection was lost ({ended.said})", "run serve again: it goes on from here")
+            self.fail(node.name, follower.stage, f"the SSH connection was lost ({ended.said})", AGAIN)
         elif ended.ok and not cancel.is_set() and not self.deaths:
             self.deaths.note(Says.SILENCE, node.name, follower.stage, f"the unit ended; {follower.last_words()}")
         if self.deaths:
@@ -226,7 +228,7 @@ class Gang:
             at = time.monotonic()
             unheard = follower.unheard(at)
             if unheard:
-                self.fail(node.name, follower.stage, unheard, "run serve again when it answers: it goes on from here")
+                self.fail(node.name, follower.stage, unheard, AGAIN)
                 return
             stalled = follower.stalled(at)
             if stalled:

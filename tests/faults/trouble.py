@@ -17,7 +17,7 @@ SLOWLY: Mapping[str, Any] = {"env": {"DOUBLE": "stall=weights:6"}, "timeouts": {
 """And is given more time than a connection is."""
 CUT = f"iptables -I INPUT -i {NIC} -j DROP; iptables -I OUTPUT -o {NIC} -j DROP"
 WHOLE = f"iptables -D INPUT -i {NIC} -j DROP; iptables -D OUTPUT -o {NIC} -j DROP"
-GONE = "lost|nothing was heard|not reached|did not answer"
+GONE = "lost|(nothing was|not) heard|not reached|did not answer"
 NET_GONE = f"{GONE}|[Cc]onnection (closed|reset|timed out)|stalled|no answer"
 """What a user is told when a node, or the way between two, is gone."""
 OFF = "iptables -I INPUT ! -i lo -j DROP; iptables -I OUTPUT ! -o lo -j DROP"
