@@ -61,7 +61,9 @@ class World:
 
     def running(self) -> list[bool]:
         """Which nodes run our engine."""
-        return [bool(self.exec(node, f"docker ps -q --filter label=bringup.cluster={self.site.cluster}").strip()) for node in NODES]
+        return [
+            bool(self.exec(node, f"timeout 5 docker ps -q --filter label=bringup.cluster={self.site.cluster}").strip()) for node in NODES
+        ]
 
     def up(self) -> None:
         """Nodes that were cut off run again, and Docker on them."""
