@@ -90,7 +90,7 @@ def happened(world: World, trouble: Trouble) -> Ran:
         return world.serve()
     last = site.last()
     process = site.start("serve", "-y", "--data", "soak=0")
-    assert world.reached(process, trouble.at, last), f"stage {trouble.at} did not come"
+    assert site.reached(process, trouble.at, last), f"stage {trouble.at} did not come"
     if trouble.lab == "second":
         second = world.serve()
         first = site.end(process, TIME)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import time
 from dataclasses import dataclass, field
 
 from tests.lab import image, nodes
@@ -70,17 +68,6 @@ class World:
         nodes.up(self.lab.place, image.node_image(self.lab.place), nodes.described(self.lab.place))
         for node in NODES:
             self.exec(node, "for i in $(seq 60); do docker info >/dev/null 2>&1 && exit 0; sleep 0.5; done")
-
-    def reached(self, process: subprocess.Popen[str], stage: str, before: object, seconds: float = 60) -> bool:
-        """Until the events of a run that goes on name the stage; false when it ended before."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end and process.poll() is None:
-            folder = self.site.last()
-            events = folder / "events.jsonl" if folder is not None and folder != before else None
-            if events is not None and events.exists() and f'"stage": "{stage}"' in events.read_text(encoding="utf-8"):
-                return True
-            time.sleep(0.1)
-        return False
 
     def serve(self, seconds: float = 180) -> Ran:
         return self.site.run("serve", "-y", "--data", "soak=0", seconds=seconds)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -111,19 +110,6 @@ def test_keep_leaves_the_evidence_when_asked(lab: RunningLab, site: Site) -> Non
 STAGES = ["start", pytest.param("weights", marks=pytest.mark.long), pytest.param("kv-cache", marks=pytest.mark.long), "proof"]
 
 
-def reached(process: subprocess.Popen[str], site: Site, stage: str, before: object) -> None:
-    """Until the run's events name the stage."""
-    end = time.monotonic() + 60
-    while time.monotonic() < end and process.poll() is None:
-        folder = site.last()
-        if folder is not None and folder != before and (folder / "events.jsonl").exists():
-            text = (folder / "events.jsonl").read_text(encoding="utf-8")
-            if f'"stage": "{stage}"' in text:
-                return
-        time.sleep(0.1)
-    pytest.fail(f"stage {stage} did not come")
-
-
 def held_at(site: Site, stage: str) -> None:
     """The double waits there, so that the signal hits that stage."""
     site.data["timeouts"] = {**LIMITS, "stall": 60}
@@ -135,7 +121,7 @@ def test_ctrl_c_ends_with_130_leaves_nothing_running_and_the_next_run_converges(
     before = site.last()
     held_at(site, stage)
     process = site.start("serve", "-y", "--data", "soak=1s")
-    reached(process, site, stage, before)
+    assert site.reached(process, stage, before), f"stage {stage} did not come"
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     ran = site.end(process, 40)
@@ -151,7 +137,7 @@ def test_after_a_killed_controller_the_next_run_converges(lab: RunningLab, site:
     before = site.last()
     held_at(site, stage)
     process = site.start("serve", "-y", "--data", "soak=1s")
-    reached(process, site, stage, before)
+    assert site.reached(process, stage, before), f"stage {stage} did not come"
     process.kill()
     process.communicate()
     site.data["env"] = {}
@@ -165,7 +151,7 @@ def test_without_a_controller_the_units_time_out_and_stop_by_themselves(lab: Run
     held_at(site, "weights")
     site.data["timeouts"]["ready"] = 12
     process = site.start("serve", "-y")
-    reached(process, site, "weights", before)
+    assert site.reached(process, "weights", before), "stage weights did not come"
     process.kill()
     process.communicate()
     end = time.monotonic() + 45

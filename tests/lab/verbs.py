@@ -7,6 +7,7 @@ import os
 import pprint
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,6 +110,17 @@ class Site:
             self.command(verb, *words), cwd=cwd or self.path, env=env, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
+
+    def reached(self, process: subprocess.Popen[str], stage: str, before: Path | None, seconds: float = 60) -> bool:
+        """Until the events of a run that goes on name the stage; false when it ended first. `before`: the folder of the run before it."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and process.poll() is None:
+            folder = self.last()
+            events = folder / "events.jsonl" if folder is not None and folder != before else None
+            if events is not None and events.exists() and f'"stage": "{stage}"' in events.read_text(encoding="utf-8"):
+                return True
+            time.sleep(0.1)
+        return False
 
     def end(self, process: subprocess.Popen[str], seconds: float = 240) -> Ran:
         out, err = process.communicate(timeout=seconds)

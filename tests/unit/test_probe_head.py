@@ -11,7 +11,12 @@ import pytest
 from roles.run.look import HEAD
 from roles.run.seen import sections
 
-ASKS = 'look docker.info 5 docker info\nlook docker.ps 5 docker ps\nsay other 0 "$(timeout 5 docker inspect x; echo $?)"\nlook plain 5 echo well\n'
+ASKS = """\
+look docker.info 5 docker info
+look docker.ps 5 docker ps
+say other 0 "$(timeout 5 docker inspect x; echo $?)"
+look plain 5 echo well
+"""
 
 
 @pytest.mark.parametrize(("hangs", "calls", "code"), [(True, 1, 124), (False, 4, 0)])

@@ -24,18 +24,14 @@ INSTALLING = "bringup-lab-engine-installing"
 
 def build(place: Place) -> str:
     """The image's reference in the nodes; what exists already is neither built nor pushed again."""
-    with _alone(place):
-        base = base_image()
-        environment = f"{ENVIRONMENT}:{digest(base, _text('install.sh'), *pins())}"
+    with alone(place):
+        base, environment = base_image(), environment_image()
         plugin = sorted(p for p in (HERE / "plugin").rglob("*") if p.is_file() and "__pycache__" not in p.parts)
         engine = f"{ENGINE}:{digest(environment, _text('Dockerfile'), *(p.name + p.read_text(encoding='utf-8') for p in plugin))}"
         if not have_image(place, engine):
-            if not have_image(place, environment):
-                if not have_image(place, base):
-                    make_base(place, base, base_packages())
-                _make_environment(place, environment, base)
+            make_environment(place)
             _make_engine(place, engine, environment)
-        _push(place, engine)
+        push(place, engine, NAME)
         _drop_older(place, base, environment, engine)
         models(place)
     return REFERENCE
@@ -48,6 +44,36 @@ def base_image() -> str:
 
 def base_packages() -> list[str]:
     return _text("packages.txt").split()
+
+
+def environment_image() -> str:
+    """The name of the image with vLLM and without the plugin."""
+    return f"{ENVIRONMENT}:{digest(base_image(), _text('install.sh'), *pins())}"
+
+
+def make_environment(place: Place) -> None:
+    if have_image(place, environment_image()):
+        return
+    if not have_image(place, base_image()):
+        make_base(place, base_image(), base_packages())
+    with Step(f"installing {len(pins())} packages, slimming and compiling them (about 90 s)"):
+        install(place, environment_image(), base_image(), "install.sh", pins(), wheels(place))
+
+
+def install(place: Place, image: str, below: str, script: str, exactly: list[str], folder: Path, *change: str) -> None:
+    """`script` installs, slims and compiles in one container, so that the image has one layer of what is left."""
+    with tempfile.TemporaryDirectory() as work:
+        (Path(work) / "pins.txt").write_text("\n".join(exactly))
+        shutil.copy(HERE / "image" / script, work)
+        docker(place, "rm", "-f", INSTALLING, check=False)
+        try:
+            docker(
+                place, "run", "--name", INSTALLING, "--network", "none", "-v", f"{folder}:/wheels:ro", "-v", f"{work}:/build:ro",
+                below, "sh", f"/build/{script}",
+            )  # fmt: skip
+            docker(place, "commit", *(word for line in change for word in ("--change", line)), INSTALLING, image)
+        finally:
+            docker(place, "rm", "-f", INSTALLING, check=False)
 
 
 def models(place: Place) -> Path:
@@ -65,7 +91,7 @@ def models(place: Place) -> Path:
 
 
 @contextmanager
-def _alone(place: Place) -> Iterator[None]:
+def alone(place: Place) -> Iterator[None]:
     """Two builds at once would take each other's container."""
     if not daemon.running(place):
         raise LabError("the lab is down; python -m tests.lab up first, its Docker builds the image")
@@ -77,23 +103,6 @@ def _text(name: str) -> str:
     return (HERE / "image" / name).read_text(encoding="utf-8")
 
 
-def _make_environment(place: Place, image: str, base: str) -> None:
-    """Installed, slimmed and compiled in one container, so that the image has one layer of what is left."""
-    folder = wheels(place)
-    with tempfile.TemporaryDirectory() as work, Step(f"installing {len(pins())} packages, slimming and compiling them (about 90 s)"):
-        (Path(work) / "pins.txt").write_text("\n".join(pins()))
-        shutil.copy(HERE / "image" / "install.sh", work)
-        docker(place, "rm", "-f", INSTALLING, check=False)
-        try:
-            docker(
-                place, "run", "--name", INSTALLING, "--network", "none", "-v", f"{folder}:/wheels:ro", "-v", f"{work}:/build:ro",
-                base, "sh", "/build/install.sh",
-            )  # fmt: skip
-            docker(place, "commit", INSTALLING, image)
-        finally:
-            docker(place, "rm", "-f", INSTALLING, check=False)
-
-
 def _make_engine(place: Place, image: str, environment: str) -> None:
     with tempfile.TemporaryDirectory() as work, Step("adding the plugin"):
         shutil.copy(HERE / "image" / "Dockerfile", work)
@@ -101,11 +110,11 @@ def _make_engine(place: Place, image: str, environment: str) -> None:
         docker(place, "build", "-q", "--network=none", "--build-arg", f"ENVIRONMENT={environment}", "-t", image, work)
 
 
-def _push(place: Place, engine: str) -> None:
-    size = int(docker(place, "image", "inspect", "--format", "{{.Size}}", engine)) // 1_000_000
-    pushed = f"{place.registry}/{NAME}"
-    docker(place, "tag", engine, pushed)
-    with Step(f"pushing {NAME}, {size} MB"):
+def push(place: Place, image: str, name: str) -> None:
+    size = int(docker(place, "image", "inspect", "--format", "{{.Size}}", image)) // 1_000_000
+    pushed = f"{place.registry}/{name}"
+    docker(place, "tag", image, pushed)
+    with Step(f"pushing {name}, {size} MB"):
         docker(place, "push", "-q", pushed)
 
 
