@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from roles.accelerators.checks.gpus import complete, free
 from roles.accelerators.checks.software import judged
 from roles.accelerators.others import strangers, unit
 from roles.accelerators.parse import amd
 from roles.accelerators.parse.amd import Gpu, Holding
-from roles.accelerators.words import cards, count
+from roles.accelerators.words import count
 from roles.run.checks import Answer, Case, check, fail, good, skip, warn
 from roles.run.holders import holders as holders_of
 from roles.run.seen import TIMED_OUT, Seen
@@ -71,16 +72,7 @@ def answers(case: Case) -> Answer:
 
 @check("amd.count", "All the plan's GPUs are there", vendors=V)
 def number(case: Case) -> Answer:
-    there, wanted = {g.number for g in shown(case.seen)}, case.known.hardware.devices
-    if not there:
-        return skip(UNREAD)
-    missing = set(case.known.numbers) - there
-    if missing:
-        seen = f"{cards(missing, 'GPU')} not there: {len(there)} of {wanted}"
-        return fail(seen, cards(case.known.numbers, "GPU"), 'dmesg | grep amdgpu, then reboot; or choose others with "devices"')
-    if len(there) < wanted:
-        return warn(f"{len(there)} of {wanted} GPUs; the plan's are there", str(wanted), "dmesg | grep amdgpu, then reboot")
-    return good(f"{len(there)} GPUs")
+    return complete(case, {g.number for g in shown(case.seen)}, UNREAD, "dmesg | grep amdgpu")
 
 
 @check("amd.rocm", "The kernel driver runs the ROCm of the image", vendors=V)
@@ -123,18 +115,7 @@ def idle(case: Case) -> Answer:
         return skip(UNREAD)
     if serving(case):
         return good("our engine serves")
-    limit = case.known.hardware.idle_mb or 0
-    by_gpu: dict[int, int] = {}
-    for one in held(case):
-        by_gpu[one.gpu] = by_gpu.get(one.gpu, 0) + one.mb
-    without = {g.number: g.used_mb - by_gpu.get(g.number, 0) for g in found}
-    hidden = {n: mb for n, mb in without.items() if mb > limit}
-    if hidden:
-        each = ", ".join(f"{n}: {mb} MB" for n, mb in hidden.items())
-        seen = f"{cards(hidden, 'GPU')}: memory in use that no process shows ({each})"
-        fix = "fuser -v /dev/kfd names who has them; a zombie's memory comes back when its parent ends, else reboot"
-        return fail(seen, f"at most {limit} MB", fix)
-    return good(f"at most {max(without.values())} MB in use without a process")
+    return free(case, {g.number: g.used_mb for g in found}, ((h.gpu, h.mb) for h in held(case)), "/dev/kfd")
 
 
 @check("amd.holders", "No other process computes on the GPUs", vendors=V)

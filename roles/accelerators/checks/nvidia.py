@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from roles.accelerators.checks.gpus import complete, free
 from roles.accelerators.checks.software import judged
 from roles.accelerators.others import strangers, unit
 from roles.accelerators.parse import nvidia
@@ -76,16 +77,7 @@ def _remedy(words: str) -> str:
 
 @check("nvidia.count", "All the plan's GPUs are there", vendors=V)
 def number(case: Case) -> Answer:
-    there, wanted = {g.number for g in shown(case.seen)}, case.known.hardware.devices
-    if not there:
-        return skip(UNREAD)
-    missing = set(case.known.numbers) - there
-    if missing:
-        seen = f"{cards(missing, 'GPU')} not there: {len(there)} of {wanted}"
-        return fail(seen, cards(case.known.numbers, "GPU"), 'dmesg | grep -i xid, then reboot; or choose others with "devices"')
-    if len(there) < wanted:
-        return warn(f"{len(there)} of {wanted} GPUs; the plan's are there", str(wanted), "dmesg | grep -i xid, then reboot")
-    return good(f"{len(there)} GPUs")
+    return complete(case, {g.number for g in shown(case.seen)}, UNREAD, "dmesg | grep -i xid")
 
 
 @check("nvidia.driver", "The driver runs the CUDA the engine was built with", vendors=V)
@@ -136,17 +128,7 @@ def idle(case: Case) -> Answer:
         return skip(UNREAD)
     if serving(case):
         return good("our engine serves")
-    limit = case.known.hardware.idle_mb or 0
-    by_gpu: dict[int, int] = {}
-    for _, _, gpu, mb in apps(case):
-        by_gpu[gpu] = by_gpu.get(gpu, 0) + mb
-    hidden = {g.number: left for g in found if (left := g.used_mb - by_gpu.get(g.number, 0)) > limit}
-    if hidden:
-        each = ", ".join(f"{n}: {mb} MB" for n, mb in hidden.items())
-        seen = f"{cards(hidden, 'GPU')}: memory in use that no process shows ({each})"
-        fix = "fuser -v /dev/nvidia* names who has them; a zombie's memory comes back when its parent ends, else reboot"
-        return fail(seen, f"at most {limit} MB", fix)
-    return good(f"at most {max(g.used_mb - by_gpu.get(g.number, 0) for g in found)} MB in use without a process")
+    return free(case, {g.number: g.used_mb for g in found}, ((gpu, mb) for _, _, gpu, mb in apps(case)), "/dev/nvidia*")
 
 
 @check("nvidia.holders", "No other process computes on the GPUs", vendors=V)
