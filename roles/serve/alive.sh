@@ -44,7 +44,7 @@ all_answer() {  # what each silent rank said, as lines RANK:WORDS
   done
   wait
   for file in "$folder"/alive.*; do
-    [ ! -s "$file" ] || printf '%s:%s\n' "${file##*.}" "$(cat "$file")"
+    [ ! -s "$file" ] || printf '%s:%s\n' "${file##*.}" "$(cat "$file")" 2>/dev/null  # who asked may be gone
   done
 }
 counters() {  # how much each rank has done since it began, as RANK=NUMBER words

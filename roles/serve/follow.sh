@@ -33,7 +33,7 @@ while :; do
     fi
     sleep 0.5
     tell "ended $(tail -n 1 "$folder/ended" 2>/dev/null)"
-    tell "journal $(journalctl -q -u "$UNIT.service" -n 12 -o cat --no-pager 2>/dev/null | grep -v '^bringup: ' | grep -Ev '^(Started|Starting|Stopped|Stopping) |bringup-.*(Main process exited|Failed with result|Deactivated|Consumed|Scheduled)' | tail -n 3 | tr '\n' ' ')"
+    tell "journal $(journalctl -q -u "$UNIT.service" -n 12 -o cat --no-pager 2>/dev/null | grep -v '^bringup: ' | grep -Ev '^(Started|Starting|Stopped|Stopping) |bringup-.*(Main process exited|Failed with result|Deactivated|Consumed|Scheduled|Killing process)' | tail -n 3 | tr '\n' ' ')"
     break
   fi
   if [ "$RANK" = 0 ]; then

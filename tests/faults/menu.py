@@ -41,7 +41,7 @@ def engine(knob: str, says: str, node: str = "n0", names: bool = False, often: b
     )
 
 
-STAGES = ("container", "engine", "distributed", "weights", "loaded", "kv-cache", "graph", "ready", "http")
+STAGES = ("container", "engine", "distributed", "weights", "loaded", "kv-cache", "ready", "http")
 ENGINE = [
     *(engine(f"die={s}", f"told to die at {s}", often=s == "weights") for s in STAGES),
     *(engine(f"die@1={s}", f"told to die at {s}", "n1", names=True) for s in ("distributed", "weights", "kv-cache")),
