@@ -14,7 +14,7 @@ from roles.bench import accelerator, alike, command, compare, history, record, t
 from roles.bench.client import Client
 from roles.bench.command import Point
 from roles.plan.plan import ReplicaPlan
-from roles.run import look, remote, scenarios
+from roles.run import look, remote, scenarios, terminal
 from roles.run.folder import now
 from roles.run.progress import Progress
 from roles.run.run import Run
@@ -39,8 +39,8 @@ def bench(run: Run, pulse: Pulse) -> int:
     one.progress.end()
     one.keep()
     for curve in record.curves(one.points):
-        print("\n".join(table.curve(curve)) + "\n")
-    print(f"benchmarks: {run.folder.path / history.FILE}", flush=True)
+        terminal.show(*table.curve(curve), "")
+    terminal.line(f"benchmarks: {run.folder.path / history.FILE}")
     return 0 if one.points and not run.failures else 1
 
 
@@ -70,7 +70,7 @@ class Bench:
         if why:
             sentence = f"replica {replica.name} is not serving: {why}"
             self.run.fail(head, "serving", sentence, f"{self.run.command}serve.py")
-            print(f"{sentence}; run {self.run.command}serve.py", file=sys.stderr, flush=True)
+            terminal.line(f"{sentence}; run {self.run.command}serve.py", out=sys.stderr)
             return
         for point in points:
             if not self.run.cancel.is_set():
@@ -115,13 +115,13 @@ class Bench:
         """Said, kept and noted at once: an interrupt loses nothing that was measured."""
         self.points.append(p)
         self.progress.end()
-        print("\n".join(table.point(p, self.tolerance)) + "\n", flush=True)
+        terminal.show(*table.point(p, self.tolerance), "")
         self.run.folder.event("bench", **record.short(p))
         for side, word in (("page", "the page's"), ("before", "the last run's")):
             if p[side] and p[side]["worse"]:
                 sentence = f"{p['title']} on replica {p['replica']} is worse than {word}: {table.said(p[side], self.tolerance)}"
                 self.run.facts.setdefault("report.bench.warnings", []).append(sentence)
-                print(f"warning: {sentence}", file=sys.stderr, flush=True)
+                terminal.line(("warning: ", "yellow"), sentence, out=sys.stderr)
         self.keep()
 
     def keep(self) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+from roles.run.terminal import Rows
 
 FIRST = (
     "output_throughput", "total_token_throughput", "total_throughput", "request_throughput", "mean_ttft_ms", "median_ttft_ms",
@@ -16,13 +18,13 @@ CURVE = {
 }  # fmt: skip
 
 
-def point(p: Mapping[str, Any], tolerance: float) -> Iterator[str]:
+def point(p: Mapping[str, Any], tolerance: float) -> Iterator[str | Rows]:
     """One benchmark's figures, with the page's and the last run's beside them."""
     yield f"replica {p['replica']}  {p['title']}  ({_work(p)})"
     if p["note"]:
         yield f"  note: {p['note']}"
     if p["figures"]:
-        yield from (f"  {line}" for line in aligned(_rows(p)))
+        yield _figures(p)
     for remark in p["remarks"]:
         yield f"  {remark}"
     if not p["ok"]:
@@ -55,44 +57,34 @@ def _work(p: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _rows(p: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+def _figures(p: Mapping[str, Any]) -> Rows:
     sides = [(word, p[key]) for key, word in (("page", "page"), ("before", "before")) if p[key]]
-    yield ("", "here", *(cell for word, _ in sides for cell in (word, "ratio")))
-    told = p["page"]["figures"] if p["page"] else {}
-    names = [k for k in FIRST if k in p["figures"]] + sorted(k for k in told if k in p["figures"] and k not in FIRST and not _count(k))
+    head = ("", "here", *(cell for word, _ in sides for cell in (word, "ratio")))
+    page = p["page"]["figures"] if p["page"] else {}
+    names = [k for k in FIRST if k in p["figures"]] + sorted(k for k in page if k in p["figures"] and k not in FIRST and not _count(k))
+    rows = []
     for name in names:
-        cells = [name, number(p["figures"][name])]
+        cells: list[str | tuple[str, str]] = [name, number(p["figures"][name])]
         for _, side in sides:
             ratio = (side["ratios"] or {}).get(name)
-            mark = "!" if name in side["worse"] else ""
-            cells += [number(side["figures"].get(name)), "" if ratio is None else f"{ratio:.2f}{mark}"]
-        yield tuple(cells)
+            told = "" if ratio is None else f"{ratio:.2f}"
+            cells += [number(side["figures"].get(name)), (f"{told}!", "red") if name in side["worse"] else told]
+        rows.append(cells)
+    return Rows(rows, head, right=range(1, len(head)), indent=2)
 
 
 def _count(name: str) -> bool:
     return name in ("completed", "failed") or name.endswith(("_tokens", "_tokens_retokenized"))
 
 
-def curve(c: Mapping[str, Any]) -> Iterator[str]:
+def curve(c: Mapping[str, Any]) -> Iterator[str | Rows]:
     """Latency and throughput by the number of requests at the same time."""
     sizes = f", {c['input']} tokens in, {c['output']} out" if c["input"] else ""
     yield f"replica {c['replica']}  {', '.join(c['scenarios'])}: latency and throughput{sizes}"
-    rows = [tuple(CURVE.values()), *(tuple(number(p[k]) for k in CURVE) for p in c["points"])]
-    yield from (f"  {line}" for line in aligned(rows))
+    yield Rows([[number(p[k]) for k in CURVE] for p in c["points"]], tuple(CURVE.values()), right=range(len(CURVE)), indent=2)
 
 
 def number(value: float | None) -> str:
     if value is None:
         return "-"
     return str(value) if isinstance(value, int) else f"{value:.2f}"
-
-
-def aligned(rows: Iterator[tuple[str, ...]] | Sequence[tuple[str, ...]]) -> Iterator[str]:
-    """Columns under each other: words to the left in the first, numbers to the right."""
-    rows = list(rows)
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        cells = (
-            cell.ljust(w) if i == 0 and not row[0].isdigit() else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        )
-        yield "  ".join(cells).rstrip()

@@ -11,7 +11,7 @@ from pyinfra.api.host import Host
 from roles.clean.processes import Process, classified, named
 from roles.plan import container
 from roles.plan.finding import Finding
-from roles.run import change, checks, look, remote, start
+from roles.run import change, checks, look, remote, start, terminal
 from roles.run.change import Change
 from roles.run.checks import Case
 from roles.run.run import Run
@@ -19,6 +19,7 @@ from roles.run.seen import Seen
 
 HERE = Path(__file__).parent
 PATIENCE = 60.0
+SHADES = {"orphan": "yellow", "foreign": "cyan"}
 REMOVABLE = ("image", "weights")
 
 
@@ -40,7 +41,7 @@ def _survey(run: Run) -> None:
     for name, processes in found.items():
         for p in processes:
             if p.kind != "ours":
-                print(f"{p.kind:<8} {name}: {p.row()}")
+                terminal.line((f"{p.kind:<8} ", SHADES[p.kind]), f"{name}: {p.row()}")
                 fix = "--data stale=true" if p.kind == "orphan" else f"--data foreign={name}:{p.container or p.pid}"
                 run.findings.append(Finding(name, f"clean.{p.kind}", "warn", p.row(), "no holder", fix))
 

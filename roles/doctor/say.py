@@ -10,6 +10,7 @@ from roles.doctor.analyse import Verdict, pointed
 from roles.doctor.evidence import Evidence
 from roles.doctor.match import Match
 from roles.doctor.times import shown
+from roles.run.terminal import harmless
 
 ALSO = 6
 QUOTED = 240
@@ -22,7 +23,7 @@ PLACES = {
 
 def printed(evidence: Evidence, verdict: Verdict) -> str:
     """What happened, why, what to do, where that is known from, what else was seen."""
-    return "\n".join(_lines(evidence, verdict))
+    return harmless("\n".join(_lines(evidence, verdict)))
 
 
 def _lines(evidence: Evidence, verdict: Verdict) -> Iterator[str]:

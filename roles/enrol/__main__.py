@@ -14,6 +14,7 @@ from roles.enrol.known import Key, Verdict
 from roles.enrol.places import Place, places
 from roles.plan.errors import PlanError, near
 from roles.plan.source import read_inventory
+from roles.run import terminal
 
 EPILOG = """\
 examples:
@@ -24,6 +25,7 @@ The key that is shown first is the key that is trusted from then on. Compare it 
   ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub
 
 exit status: 0 every node's key is known; 1 a node did not answer, or its key was refused; 2 a mistake, nothing was written"""
+WORDS = {"known": ("known", "green"), "new": ("NEW", "yellow"), "changed": ("CHANGED", "red"), "revoked": ("REVOKED", "red")}
 CONSOLE = "compare each with what the node says on its own console: for f in /etc/ssh/ssh_host_*_key.pub; do ssh-keygen -lf $f; done"
 
 
@@ -126,15 +128,11 @@ def _asked(found: Sequence[Place], replace: Sequence[str]) -> list[Row]:
 
 def _show(rows: Sequence[Row]) -> None:
     """A line per node, then what is wrong."""
-    titles = [_title(r.place) for r in rows]
-    for title, row in zip(titles, rows, strict=True):
-        if row.key and row.verdict:
-            words = {"new": "NEW", "changed": "CHANGED", "revoked": "REVOKED"}
-            print(f"{title.ljust(max(map(len, titles)))}  {row.key.kind}  {row.key.fingerprint}  {words.get(row.verdict.word, 'known')}")
-    sys.stdout.flush()
+    shown = [(r.place, r.key, WORDS[r.verdict.word]) for r in rows if r.key and r.verdict]
+    terminal.show(terminal.Rows([(_title(place), key.kind, key.fingerprint, word) for place, key, word in shown]))
     for row in rows:
         if row.problem:
-            print(row.problem, file=sys.stderr)
+            terminal.line(row.problem, out=sys.stderr)
     shared: dict[Key, dict[str, str]] = {}
     for row in rows:
         if row.key:

@@ -1,4 +1,4 @@
-"""How far the pulls are: layers counted from Docker's lines, one plain line a node now and then, or one live line on a terminal."""
+"""How far the pulls are: layers counted from Docker's lines; rows of the live block on a terminal, else a plain line now and then."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TextIO
+
+from roles.run import progress, terminal
 
 LAYER = re.compile(r"([0-9a-f]{12}): (.+)")
 HALF = ("Verifying Checksum", "Download complete", "Extracting")
@@ -57,6 +59,9 @@ class Progress:
     pulls: dict[str, Pull] = field(default_factory=dict)
     told: float = 0.0
 
+    def __post_init__(self) -> None:
+        self.live = progress.Progress() if terminal.redraws(self.out) else None
+
     def start(self, node: str, begins: str = "asking the registry") -> None:
         self.pulls[node] = Pull(begins, self.clock(), told=self.clock())
 
@@ -66,20 +71,20 @@ class Progress:
 
     def end(self, node: str) -> None:
         self.pulls.pop(node, None)
-        if self.out.isatty():
-            self._write("\r\033[K")
+        if self.live:
+            self.live.forget(node)
 
     def tick(self) -> None:
         """Says what is due; called with every line, and now and then when nothing comes."""
         now = self.clock()
-        if self.out.isatty():
-            if now - self.told >= 0.5:
-                self.told = now
-                self._write(f"\r\033[K{self._all(now)[:150]}")
+        if self.live:
+            for node, pull in self.pulls.items():
+                self.live.show(node, f"image: {pull.text(now)} ({pull.percent}%)" if pull.layers else f"image: {pull.text(now)}")
         elif len(self.pulls) > MANY:
             if now - self.told >= EVERY:
                 self.told = now
-                self._write(f"image: {self._all(now)}\n")
+                node, slowest = min(self.pulls.items(), key=lambda pair: pair[1].percent)
+                self._write(f"image: {len(self.pulls)} nodes are pulling, the slowest is {node}: {slowest.text(now)}\n")
         else:
             for node, pull in self.pulls.items():
                 self._one(node, pull, now)
@@ -88,12 +93,6 @@ class Progress:
         if now - pull.told >= EVERY or pull.percent >= pull.told_percent + STEP:
             pull.told, pull.told_percent = now, pull.percent
             self._write(f"    [{node}] image: {pull.text(now)}\n")
-
-    def _all(self, now: float) -> str:
-        if len(self.pulls) <= MANY:
-            return "  ".join(f"{node}: {pull.text(now)}" for node, pull in self.pulls.items())
-        node, slowest = min(self.pulls.items(), key=lambda pair: pair[1].percent)
-        return f"{len(self.pulls)} nodes are pulling, the slowest is {node}: {slowest.text(now)}"
 
     def _write(self, text: str) -> None:
         self.out.write(text)

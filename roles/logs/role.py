@@ -11,9 +11,9 @@ from pathlib import Path
 
 from roles.plan.node import NodePlan
 from roles.run import look, remote
-from roles.run.follow import ANSI
 from roles.run.run import Run
 from roles.run.seen import MARK
+from roles.run.terminal import harmless
 
 FETCH = Path(__file__).with_name("fetch.sh")
 STAMP = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(?:Z|\+00:00) ?")
@@ -46,7 +46,7 @@ class Reader:
             self.last = now
             return None
         found = STAMP.match(raw)
-        text = ANSI.sub("", raw[found.end() :] if found else raw).rstrip()
+        text = harmless(raw[found.end() :] if found else raw).rstrip()
         if found:
             whole = datetime.fromisoformat(found[1]).replace(tzinfo=timezone.utc).timestamp()
             self.last = whole + float(found[2] or 0) - self.offset

@@ -13,7 +13,7 @@ from pyinfra.api.state import State
 
 from roles.plan.finding import Finding, verdict
 from roles.preflight import table
-from roles.run import change, checks, look
+from roles.run import change, checks, look, terminal
 from roles.run.run import Run
 from roles.run.seen import MARK, Seen
 
@@ -50,7 +50,7 @@ def _answered(run: Run) -> None:
     silent = {name: seen.problem for name, seen in run.seen.items() if seen.problem and name in run.hosts}
     for name, why in silent.items():
         run.fail(name, "look", why)
-        print(f"{name}: {why}; nothing was changed on any node", file=sys.stderr)
+        terminal.line(f"{name}: {why}; nothing was changed on any node", out=sys.stderr)
     if silent:
         run.close(1)
         sys.exit(1)
@@ -68,17 +68,15 @@ def blocking(run: Run) -> list[Finding]:
 
 
 def show(run: Run, findings: list[Finding], whole: bool) -> None:
-    colour = sys.stdout.isatty()
     names = [n.name for n in run.plan.nodes if n.name in run.seen]
     if whole:
-        print(table.table(findings, names, colour))
-        print()
-    for line in table.sentences(findings, colour):
-        print(line)
+        terminal.show(table.table(findings, names), "")
+    for sentence in table.sentences(findings):
+        terminal.line(*sentence)
     for warning in run.plan.warnings:
-        print(f"plan  {warning}")
-    print(table.last_line(findings, colour))
-    print(f"report: {run.folder.path / 'report.json'}", flush=True)
+        terminal.line(f"plan  {warning}")
+    terminal.line(*table.last_line(findings))
+    terminal.line(f"report: {run.folder.path / 'report.json'}")
 
 
 def gate(run: Run) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from roles.plan.finding import LEVELS, Finding, verdict
+from roles.run.terminal import Rows
 
-MARKS = {"fail": ("FAIL", "31"), "warn": ("warn", "33"), "skip": ("skip", "2"), "pass": ("ok", "32")}
+MARKS = {"fail": ("FAIL", "red"), "warn": ("warn", "yellow"), "skip": ("skip", "dim"), "pass": ("ok", "green"), "": ("-", "dim")}
+VERDICTS = {"ready": "bold green", "slow": "bold yellow", "blocked": "bold red"}
 WIDE = 6
 
 
@@ -15,28 +17,23 @@ def worst(findings: Iterable[Finding]) -> str:
     return next((level for level in LEVELS if level in levels), "")
 
 
-def table(findings: Sequence[Finding], nodes: Sequence[str], colour: bool) -> str:
+def table(findings: Sequence[Finding], nodes: Sequence[str]) -> Rows:
     """Checks down, nodes across; for many nodes, how many of each kind."""
-    rows: dict[str, dict[str, list[Finding]]] = {}
+    found: dict[str, dict[str, list[Finding]]] = {}
     for f in findings:
-        rows.setdefault(f.check, {}).setdefault(f.node, []).append(f)
-    width = max((len(c) for c in rows), default=5) + 2
-    lines = []
+        found.setdefault(f.check, {}).setdefault(f.node, []).append(f)
+    kinds = {check: [worst(cells.get(n, [])) for n in nodes] for check, cells in sorted(found.items())}
     if len(nodes) <= WIDE:
-        columns = [max(len(n), 4) + 2 for n in nodes]
-        lines.append(" " * width + "".join(n.ljust(w) for n, w in zip(nodes, columns, strict=True)).rstrip())
-        for check, cells in sorted(rows.items()):
-            marks = "".join(_mark(worst(cells.get(n, [])), w, colour) for n, w in zip(nodes, columns, strict=True))
-            lines.append(check.ljust(width) + marks.rstrip())
-    else:
-        for check, cells in sorted(rows.items()):
-            kinds = [worst(cells.get(n, [])) for n in nodes]
-            counted = ", ".join(f"{kinds.count(k)} {_mark(k, 0, colour)}" for k in LEVELS if k in kinds)
-            lines.append(check.ljust(width) + counted)
-    return "\n".join(lines)
+        return Rows([(check, *(MARKS[k] for k in row)) for check, row in kinds.items()], ("", *nodes))
+    return Rows([(check, *(_counted(row.count(k), k) for k in LEVELS)) for check, row in kinds.items()], right=range(1, 5))
 
 
-def sentences(findings: Sequence[Finding], colour: bool) -> list[str]:
+def _counted(number: int, level: str) -> tuple[str, str]:
+    word, shade = MARKS[level]
+    return (f"{number} {word}" if number else "", shade)
+
+
+def sentences(findings: Sequence[Finding]) -> list[tuple[tuple[str, str], str]]:
     """What needs attention, the worst first."""
     told: dict[tuple[str, str, str, str, str], list[str]] = {}
     for level in ("fail", "warn"):
@@ -47,11 +44,11 @@ def sentences(findings: Sequence[Finding], colour: bool) -> list[str]:
     for (level, check, observed, expected, fix), nodes in told.items():
         who = ", ".join(nodes[:4]) + (f" and {len(nodes) - 4} more" if len(nodes) > 4 else "")
         one = Finding(who, check, level, observed, expected, fix)  # type: ignore[arg-type]
-        lines.append(f"{_mark(level, 0, colour)}  {one.sentence()}")
+        lines.append((MARKS[level], f"  {one.sentence()}"))
     return lines
 
 
-def last_line(findings: Sequence[Finding], colour: bool) -> str:
+def last_line(findings: Sequence[Finding]) -> tuple[tuple[str, str], str]:
     counts = {level: sum(f.level == level for f in findings) for level in LEVELS}
     said = verdict(list(findings))
     text = {
@@ -59,14 +56,7 @@ def last_line(findings: Sequence[Finding], colour: bool) -> str:
         "slow": f"slow: it would run; {_count(counts['warn'], 'finding')} to look at",
         "blocked": f"blocked: {_count(counts['fail'], 'finding')} to mend before anything is started",
     }[said]
-    shades = {"ready": "32", "slow": "33", "blocked": "31"}
-    return (f"\033[1;{shades[said]}m{text}\033[0m" if colour else text) + f" ({counts['pass']} passed, {counts['skip']} skipped)"
-
-
-def _mark(level: str, width: int, colour: bool) -> str:
-    word, shade = MARKS.get(level, ("-", "2"))
-    padded = word.ljust(width)
-    return f"\033[{shade}m{padded}\033[0m" if colour else padded
+    return (text, VERDICTS[said]), f" ({counts['pass']} passed, {counts['skip']} skipped)"
 
 
 def _count(number: int, what: str) -> str:

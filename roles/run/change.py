@@ -15,7 +15,7 @@ from pyinfra.api.operation import operation
 from pyinfra.api.state import State
 from pyinfra.context import ctx_host
 
-from roles.run import lock
+from roles.run import lock, terminal
 from roles.run.checks import Case
 from roles.run.run import Run
 
@@ -93,13 +93,14 @@ def _work(state: State, host: Host, run: Run, title: str, apply: Apply, fix: str
 
 def refuse(host: Host, why: str) -> bool:
     """One red line, no traceback."""
-    host.log_styled(why, fg="red", log_func=logger.error)
+    host.log_styled(terminal.harmless(why), fg="red", log_func=logger.error)
     return False
 
 
 def tell(run: Run, host: Host, text: str, diff: str = "") -> None:
     """A plain line on the terminal and in the events; the diff where --diff asks for it."""
-    print(f"    [{host.name}] {text}", file=sys.stderr, flush=True)
+    terminal.line(f"    [{host.name}] {text}", out=sys.stderr)
     run.folder.event("change", node=host.name, what=text)
     if diff and run.state.config.DIFF:
-        print("".join(f"    {line}\n" for line in diff.splitlines()), end="", file=sys.stderr, flush=True)
+        for line in diff.splitlines():
+            terminal.line((f"    {line}", {"+": "green", "-": "red"}.get(line[:1], "")), out=sys.stderr)

@@ -12,7 +12,7 @@ from typing import Any
 import gevent
 from pyinfra.api.state import BaseStateCallback, State
 
-from roles.run import lock, remote
+from roles.run import lock, remote, terminal
 from roles.run.run import Run
 
 GRACE = 20.0
@@ -34,6 +34,7 @@ def watch(run: Run) -> None:
         if interrupts[0] > 1:  # at once: nothing is asked of any node any more
             _left_running(run)
             run.close(code)
+            terminal.BLOCK.end()
             os._exit(code)
         run.facts["interrupt"] = gevent.spawn(_interrupted, run, code)
 
@@ -62,6 +63,7 @@ def _leave(run: Run, code: int) -> None:
     lock.release(run)
     run.close(code)
     print(f"report: {run.folder.path / 'report.json'}", file=sys.stderr, flush=True)
+    terminal.BLOCK.end()
     os._exit(code)
 
 

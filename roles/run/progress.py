@@ -2,59 +2,103 @@
 
 from __future__ import annotations
 
-import shutil
+import re
 import sys
 import time
-from typing import TextIO
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from roles.run import terminal
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+PERCENT = re.compile(r"\((\d+)%\)")
+COUNTED = re.compile(r"(?<![\w/.])(\d+)(?:/| of )(\d+)(?![\w/.])")
+BAR, ROOM = 20, 70
+"""How wide a bar is, and the terminal that has room for one."""
+QUIET = 10.0
 
 
 class Progress:
     """One line per node. `say` is an event worth keeping; `show` is only the present state."""
 
-    def __init__(self, nodes: list[str], out: TextIO | None = None, live: bool | None = None) -> None:
-        self.out = out or sys.stderr
-        self.live = self.out.isatty() if live is None else live
-        self.width = max((len(n) for n in nodes), default=1)
+    def __init__(self, nodes: Iterable[str] = ()) -> None:
+        self.nodes = list(nodes)
+        self.live = terminal.redraws(sys.stderr)
         self.now: dict[str, str] = {}
+        self.since: dict[str, float] = {}
         self.began = time.monotonic()
-        self.drawn = 0
         self.quiet: dict[str, float] = {}
+        self.bars = False
 
     def say(self, node: str, text: str) -> None:
         """A line that stays."""
-        self._wipe()
-        print(f"{self._elapsed()}  {node.ljust(self.width)}  {text}", file=self.out, flush=True)
-        self.now[node] = text
-        self._draw()
+        self.now[node], self.since[node] = text, time.monotonic()
+        self._line(node, text)
+        if self.live:
+            terminal.BLOCK.draw(self)
 
     def show(self, node: str, text: str) -> None:
-        """Progress inside a stage: redrawn on a terminal, at most every 10 s elsewhere."""
+        """Progress inside a stage: redrawn on a terminal, at most every 10 s elsewhere. What it counts is a bar, too."""
         self.now[node] = text
+        self.since.pop(node, None)
         if self.live:
-            self._wipe()
-            self._draw()
-        elif time.monotonic() - self.quiet.get(node, 0) >= 10:
+            terminal.BLOCK.draw(self)
+        elif time.monotonic() - self.quiet.get(node, 0) >= QUIET:
             self.quiet[node] = time.monotonic()
-            print(f"{self._elapsed()}  {node.ljust(self.width)}  {text}", file=self.out, flush=True)
+            self._line(node, text)
+
+    def forget(self, node: str) -> None:
+        """This one is done."""
+        self.now.pop(node, None)
+        if not self.now:
+            self.end()
 
     def end(self) -> None:
-        self._wipe()
         self.now.clear()
+        terminal.BLOCK.drop(self)
 
-    def _elapsed(self) -> str:
-        seconds = int(time.monotonic() - self.began)
-        return f"{seconds // 60:3d}:{seconds % 60:02d}"
+    @property
+    def width(self) -> int:
+        return max(map(len, [*self.nodes, *self.now]), default=1)
 
-    def _wipe(self) -> None:
-        if self.drawn:
-            self.out.write(f"\033[{self.drawn}A\033[J")
-            self.drawn = 0
+    def _line(self, node: str, text: str) -> None:
+        terminal.line((clock(time.monotonic() - self.began), "dim"), f"  {node.ljust(self.width)}  {text}", out=sys.stderr)
 
-    def _draw(self) -> None:
-        if not self.live:
-            return
-        size = shutil.get_terminal_size()
-        for node, text in list(self.now.items())[: max(size.lines - 2, 1)]:
-            self.out.write(f"\033[2m{self._elapsed()}\033[0m  {node.ljust(self.width)}  {text}"[: size.columns + 8] + "\n")
-            self.drawn += 1
-        self.out.flush()
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """A row per node, in the plan's order; those that the terminal has no line for are counted."""
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+
+        at = time.monotonic()
+        names = [n for n in self.nodes if n in self.now] + [n for n in self.now if n not in self.nodes]
+        lines = max(console.height - 2, 2)
+        shown = names if len(names) <= lines else names[: lines - 1]
+        node = min(self.width, options.max_width // 3)
+        shares = {n: share(self.now[n]) for n in shown}
+        self.bars = self.bars or any(s is not None for s in shares.values())  # from then on: columns stay where they are
+        bar = BAR if self.bars and options.max_width >= ROOM else 0
+        rows = Table.grid(padding=(0, 2, 0, 0))
+        rows.add_column(width=6, style="dim")
+        for width in (node, *([bar] if bar else []), max(options.max_width - 10 - node - (bar + 2 if bar else 0), 1)):
+            rows.add_column(width=width, no_wrap=True, overflow="crop" if options.ascii_only else "ellipsis")
+        for n in shown:
+            done = shares[n]
+            more = (f"  {clock(at - self.since[n]).strip()}" if n in self.since else "", "dim")
+            drawn = "" if done is None else ProgressBar(100, 100 * done, BAR, complete_style="cyan", finished_style="green")
+            rows.add_row(clock(at - self.began), n, *([drawn] if bar else []), terminal.text(self.now[n], more))
+        yield rows
+        if len(names) > len(shown):
+            yield terminal.text((f"        and {len(names) - len(shown)} more nodes", "dim"))
+
+
+def share(text: str) -> float | None:
+    """How much of the whole is done, where a text counts it: `45/126`, `3 of 12`, `(18%)`."""
+    found = PERCENT.search(text) or COUNTED.search(text)
+    done, total = [*map(int, found.groups()), 100][:2] if found else (0, 0)
+    return min(done / total, 1.0) if total else None
+
+
+def clock(seconds: float) -> str:
+    return f"{int(seconds) // 60:3d}:{int(seconds) % 60:02d}"

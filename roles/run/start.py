@@ -11,7 +11,7 @@ from pyinfra.context import ctx_state
 
 from roles.plan.errors import PlanError
 from roles.plan.plan import make
-from roles.run import checks, guard, key, scenarios, tls
+from roles.run import checks, guard, key, scenarios, terminal, tls
 from roles.run.folder import Folder
 from roles.run.options import CHANGING, split
 from roles.run.run import Run
@@ -30,6 +30,7 @@ def verb(name: str) -> Run:
 
 
 def _begin(now: State, name: str) -> Run:
+    terminal.ready()
     try:
         inventory = now.inventory
         options, keys = split(name, changes(inventory))

@@ -13,10 +13,12 @@ import httpx2
 
 from roles.plan.node import NodePlan
 from roles.plan.plan import ReplicaPlan
-from roles.run import api, checks, key, look, metrics, remote
+from roles.run import api, checks, key, look, metrics, remote, terminal
 from roles.run.follow import Follower, duration
+from roles.run.report.words import moment, when
 from roles.run.run import Run
 from roles.run.seen import Seen
+from roles.run.terminal import Rows
 from roles.run.units import unit
 
 WINDOW = 2.0
@@ -35,7 +37,7 @@ def show(run: Run, pulse: Pulse) -> int:
         if not pause or run.cancel.is_set():
             return code
         run.cancel.wait(pause)
-        print()
+        terminal.line()
 
 
 def _once(run: Run, pulse: Pulse) -> int:
@@ -43,65 +45,58 @@ def _once(run: Run, pulse: Pulse) -> int:
     run.seen.update({name: Seen(name, problem=why) for name, why in run.missing.items()})
     told = remote.together({r.name: (lambda r=r: _replica(run, r, pulse)) for r in run.plan.replicas})  # type: ignore[misc]
     facts = {}
-    print(
-        f"{run.plan.cluster}: {run.plan.model} by {run.plan.engine} {run.plan.version}, {datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
-    )
-    for name, (lines, why, data) in told.items():
+    terminal.line(f"{run.plan.cluster}: {run.plan.model} by {run.plan.engine} {run.plan.version}, {moment(datetime.now(timezone.utc))}")
+    for name, (tables, why, data) in told.items():
         facts[name] = {**data, "serves": not why, "why": why}
-        print(f"\nreplica {name}: " + ("serves" if not why else f"does not serve: {why}"))
-        for line in lines:
-            print(f"  {line}")
+        terminal.line(f"\nreplica {name}: ", ("does not serve", "red") if why else ("serves", "green"), why and f": {why}")
+        terminal.show(*tables)
     run.facts["report.status"] = facts
     run.findings[:] = checks.judge(run.plan, run.seen)
     for f in run.findings:
         if f.level == "fail":
-            print(f"FAIL  {f.sentence()}")
-    print(flush=True)
+            terminal.line(("FAIL", "red"), f"  {f.sentence()}")
+    terminal.line()
     return 0 if all(not why for _, why, _ in told.values()) else 1
 
 
-def _replica(run: Run, replica: ReplicaPlan, pulse: Pulse) -> tuple[list[str], str, dict[str, object]]:
-    lines, data, problems = [], dict[str, object](), []
+def _replica(run: Run, replica: ReplicaPlan, pulse: Pulse) -> tuple[list[Rows], str, dict[str, object]]:
+    nodes, data, problems = list[tuple[str, ...]](), dict[str, object](), []
+    tables = [Rows(nodes, indent=2)]
     for node in replica.nodes:
-        text, why = _node(run, node)
-        lines.append(text)
+        cells, why = _node(run, node)
+        nodes.append((node.name, f"rank {node.rank}", *cells))
         problems += [f"{node.name}: {why}"] if why else []
     health = run.seen[replica.nodes[0].name]["health"].first
     if health == "200":
         ranks, hung = _ranks(run, replica)
-        lines += [r for r, _ in ranks.values()]
-        data["ranks"] = {name: numbers for name, (_, numbers) in ranks.items()}
+        tables.append(Rows([_rank(name, numbers) for name, numbers in ranks.items()], right=range(1, 5), indent=2))
+        data["ranks"] = ranks
         problems += [hung] if hung else []
         silent = "" if hung else pulse(run, replica)
         problems += [silent] if silent else []
     else:
         problems.append(f"no answer of {run.plan.verify['paths']['health']}" if not health else f"health says {health}")
-    data["history"] = told = history({n.name: run.seen[n.name] for n in replica.nodes})
-    lines += told[-HISTORY:]
-    return lines, problems[0] if problems else "", data
+    data["history"] = past = history({n.name: run.seen[n.name] for n in replica.nodes})
+    tables.append(Rows([_noted(line) for line in past[-HISTORY:]], indent=2))
+    return tables, problems[0] if problems else "", data
 
 
-def _node(run: Run, node: NodePlan) -> tuple[str, str]:
+def _node(run: Run, node: NodePlan) -> tuple[tuple[str, ...], str]:
+    """Generation, time, memory and state, as far as they are known; and what is wrong."""
     seen = run.seen[node.name]
     if seen.problem:
-        return f"{node.name}  rank {node.rank}  {seen.problem}", seen.problem
+        return ("", "", "", seen.problem), seen.problem
     one = unit(seen, node.runtime)
-    name = f"{node.name}  rank {node.rank}"
     word, why = doing(seen)
     if not one.any:
         gave_up = f"given up: {why}" if word == "given-up" else ""
-        return f"{name}  {gave_up or 'down'}{f': {one.ended}' if one.ended else ''}", gave_up or one.ended or "is down"
+        return ("", "", "", f"{gave_up or 'down'}{f': {one.ended}' if one.ended else ''}"), gave_up or one.ended or "is down"
     if not one.running and word:
         said = f"{word}{f': {why}' if why else ''}"
-        return f"{name}  generation {one.generation}  {said}", f"is {said}"
-    parts = [
-        name,
-        f"generation {one.generation}",
-        "proven" if one.proven else f"starting: {_stage(run, node)}",
-        f"up {_uptime(one.started)}",
-    ]
-    parts += [memory] if (memory := _memory(seen)) else []
-    return "  ".join(parts), "" if one.active and one.running else f"unit {seen['unit'].pairs.get('active')}, container not running"
+        return (f"generation {one.generation}", "", "", said), f"is {said}"
+    state = "proven" if one.proven else f"starting: {_stage(run, node)}"
+    cells = (f"generation {one.generation}", f"up {_uptime(one.started)}", _memory(seen), state)
+    return cells, "" if one.active and one.running else f"unit {seen['unit'].pairs.get('active')}, container not running"
 
 
 def doing(seen: Seen) -> tuple[str, str]:
@@ -114,6 +109,11 @@ def history(seen: Mapping[str, Seen]) -> list[str]:
     """What the units decided by themselves, of all nodes, in the order of their clocks."""
     lines = [(line.partition(" ")[0], name, line.partition(" ")[2]) for name, one in seen.items() for line in one["history"].lines]
     return [f"{at}  {name}  {what}" for at, name, what in sorted(lines) if what]
+
+
+def _noted(line: str) -> tuple[str, ...]:
+    at, *rest = line.split("  ", 2)
+    return moment(found) if (found := when(at)) else at, *rest
 
 
 def _stage(run: Run, node: NodePlan) -> str:
@@ -143,7 +143,7 @@ def _memory(seen: Seen) -> str:
     return f"HBM {sum(p[0] for p in pairs) / 1024:.0f} of {sum(p[1] for p in pairs) / 1024:.0f} GiB"
 
 
-def _ranks(run: Run, replica: ReplicaPlan) -> tuple[dict[str, tuple[str, dict[str, float]]], str]:
+def _ranks(run: Run, replica: ReplicaPlan) -> tuple[dict[str, dict[str, float]], str]:
     """What each rank does; and whether requests run while no token comes."""
     path = run.plan.verify["paths"]["metrics"]
     secret = key.known(run)
@@ -166,18 +166,20 @@ def _ranks(run: Run, replica: ReplicaPlan) -> tuple[dict[str, tuple[str, dict[st
     passed = time.monotonic() - began
     rows = {}
     for engine, count in sorted(metrics.generated(last).items()):
-        numbers = {
+        rows[engine or "0"] = {
             "tokens_per_s": round((count - metrics.generated(first).get(engine, count)) / passed, 1),
             "running": metrics.metrics(last, "vllm:num_requests_running").get(engine, 0.0),
             "waiting": metrics.metrics(last, "vllm:num_requests_waiting").get(engine, 0.0),
             "kv_use": metrics.metrics(last, "vllm:kv_cache_usage_perc").get(engine, 0.0),
         }
-        busy = f"{numbers['running']:.0f} running  {numbers['waiting']:.0f} waiting  KV {numbers['kv_use']:.0%}"
-        text = f"rank {engine or 0}  {numbers['tokens_per_s']} tokens/s  {busy}"
-        rows[engine or "0"] = (text, numbers)
     stuck = _stuck(first, last)
     hung = f"rank {', '.join(stuck)} is hung: requests run, no token came for {passed:.0f} s, though health says 200" if stuck else ""
     return rows, hung
+
+
+def _rank(rank: str, numbers: Mapping[str, float]) -> tuple[str, ...]:
+    busy = (f"{numbers['running']:.0f} running", f"{numbers['waiting']:.0f} waiting", f"KV {numbers['kv_use']:.0%}")
+    return (f"rank {rank}", f"{numbers['tokens_per_s']} tokens/s", *busy)
 
 
 def _stuck(first: str, last: str) -> list[str]:

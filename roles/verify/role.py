@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from roles.plan.plan import ReplicaPlan
-from roles.run import api, key, remote
+from roles.run import api, key, remote, terminal
 from roles.run.run import Run
 from roles.verify import outside
 from roles.verify.proof import Proof, Result
@@ -58,7 +58,7 @@ def verify(run: Run) -> int:
     bad = remote.together({r.name: (lambda r=r: prove(run, r)) for r in run.plan.replicas})  # type: ignore[misc]
     for name, why in bad.items():
         if why:
-            print(f"replica {name}: {why}", file=sys.stderr)
+            terminal.line(f"replica {name}: {why}", out=sys.stderr)
     print(f"report: {run.folder.path / 'report.json'}", flush=True)
     return 1 if any(bad.values()) else 0
 
@@ -79,8 +79,8 @@ def _results(run: Run, replica: ReplicaPlan, soak: float) -> list[Result]:
 
 
 def _told(run: Run, replica: ReplicaPlan, result: Result) -> Result:
-    mark = "proven " if result.ok else "REFUTED"
-    print(f"  {replica.name}  {mark}  {result.name.ljust(13)} {result.seconds:6.1f} s  {result.said}", flush=True)
+    mark = ("proven ", "green") if result.ok else ("REFUTED", "red")
+    terminal.line(f"  {replica.name}  ", mark, f"  {result.name.ljust(13)} {result.seconds:6.1f} s  {result.said}")
     run.folder.event("proof", replica=replica.name, **result.data())
     return result
 

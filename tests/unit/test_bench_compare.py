@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import pytest
 from roles.bench import alike, command, compare, history, record, table
 from roles.bench.command import Point
 from roles.plan.plan import Plan
+from roles.run import terminal
 from tests.unit.sources import plan
 
 OURS = {"output_throughput": 34.0, "mean_ttft_ms": 3300.0, "mean_tpot_ms": 112.0, "prefix_hit_rate": 0.86, "p99_ttft_ms": 9000.0}
@@ -30,6 +34,13 @@ def page(conditions: dict[str, Any], ours: dict[str, float] = OURS, recipe: str 
     _, point = one(recipe, name)
     assert point.reference
     return compare.page(ours, conditions, point.reference, 0.1)
+
+
+def printed(things: Iterable[str | terminal.Rows]) -> str:
+    """As it is told to a pipe."""
+    out = io.StringIO()
+    terminal.show(*things, out=out)
+    return out.getvalue()
 
 
 def test_the_pages_own_job_on_the_pages_own_machine_gets_ratios_and_a_verdict() -> None:
@@ -223,7 +234,7 @@ def test_a_curve_is_in_the_order_of_concurrency_and_leaves_out_what_failed() -> 
     assert curve["points"][1]["mean_e2el_ms"] == 1.0
     assert curve["points"][2]["tokens_per_s_of_one_request"] == 50.0
     assert (curve["input"], curve["output"]) == (1000, 1000)
-    assert "at once" in "\n".join(table.curve(curve))
+    assert "at once" in printed(table.curve(curve))
 
 
 def test_one_point_is_no_curve() -> None:
@@ -241,21 +252,24 @@ def test_the_file_is_plain_json_and_its_own_history(tmp_path: Path) -> None:
 
 
 def test_a_table_shows_figures_the_pages_and_the_verdict() -> None:
-    said = "\n".join(table.point(point(1, output_throughput=20.0, mean_ttft_ms=4400.0), 0.1))
+    said = printed(table.point(point(1, output_throughput=20.0, mean_ttft_ms=4400.0), 0.1))
     assert "output_throughput" in said
     assert "30.47" in said
     assert "0.66!" in said
+    head, first = next((a, b) for a, b in pairwise(said.splitlines()) if a.split() == ["here", "page", "ratio"])
+    assert first.startswith("  output_throughput ")
+    assert head.index("here") + 4 == first.index("20.00") + 5, "numbers end below each other"
     assert "the page, seed 001, 4.1.1: WORSE by more than 10%: output_throughput 0.66 x" in said
 
 
 def test_a_table_of_unlike_results_has_figures_and_no_ratio() -> None:
-    said = "\n".join(table.point(point(16, output_throughput=20.0), 0.1))
+    said = printed(table.point(point(16, output_throughput=20.0), 0.1))
     assert "30.47" in said
     assert "0.66" not in said
     assert "not compared: requests at the same time 16 here, 1 on the page" in said
 
 
 def test_a_failed_benchmark_is_said_and_judged_by_nobody() -> None:
-    said = "\n".join(table.point(point(1, ok=False), 0.1))
+    said = printed(table.point(point(1, ok=False), 0.1))
     assert "FAILED  2 of 10 requests failed" in said
     assert "the page, seed" not in said

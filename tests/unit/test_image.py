@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -19,7 +20,7 @@ from roles.image.present import different, read
 from roles.image.progress import Progress
 from roles.image.why import why
 from roles.image.work import decide, repository, work
-from roles.run import checks
+from roles.run import checks, terminal
 from roles.run.checks import Case
 from roles.run.look import ANSWERS
 from roles.run.seen import Section, Seen
@@ -289,17 +290,19 @@ def test_many_nodes_are_one_line() -> None:
     assert out.getvalue() == "image: 20 nodes are pulling, the slowest is n7: 1 of 2 layers, 1 downloaded, 11 s\n"
 
 
-def test_on_a_terminal_it_is_one_live_line() -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    clock, out = [1.0], Terminal()
-    progress = Progress(out, lambda: clock[0])
-    progress.start("n0")
-    progress.line("n0", "0123456789ab: Pull complete")
+def test_on_a_terminal_every_node_is_a_row_of_the_live_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminal, "redraws", lambda _: True)
+    monkeypatch.setattr(terminal, "BLOCK", Mock())
+    progress = Progress(io.StringIO(), lambda: 1.0)
+    for node in ("n0", "n1"):
+        progress.start(node)
+    progress.line("n0", "0123456789ab: Download complete")
+    assert progress.live
+    assert progress.live.now == {"n0": "image: 0 of 1 layers, 1 downloaded, 0 s (50%)", "n1": "image: asking the registry, 0 s"}
     progress.end("n0")
-    assert out.getvalue() == "\r\033[Kn0: 1 of 1 layers, 1 downloaded, 0 s\r\033[K"
+    terminal.BLOCK.drop.assert_not_called()
+    progress.end("n1")
+    terminal.BLOCK.drop.assert_called_once()
 
 
 @pytest.mark.parametrize(
