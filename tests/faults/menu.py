@@ -69,7 +69,7 @@ OTHERS = [
     Trouble("no room where Docker unpacks", "disk", "no space left",
             "docker image rm -f {image} >/dev/null 2>&1; mkdir -p /var/lib/docker/tmp && mount -t tmpfs -o size=256k tmpfs /var/lib/docker/tmp",
             "umount /var/lib/docker/tmp", data={"image": "registry.lab:5000/bringup/vllm-cpu:v0.32.0"}),
-    Trouble("a byte of a shard is flipped", "weights", "weights.same",
+    Trouble("a byte of a shard is flipped", "weights", "model-00002-of-00003.safetensors is not the one of",
             "printf X | dd of=/root/faulty/model-00002-of-00003.safetensors bs=1 seek=5000 conv=notrunc status=none", "rm -rf /root/faulty",
             both="rm -rf /root/faulty && cp -r /opt/lab/shared/models/chain /root/faulty", data={"weights": "/root/faulty"}),
     Trouble("NIC down", "network", "network.nic", f"{AWAY}; ip link set {NIC} down", f"ip link set {NIC} up; {BACK}", often=True),

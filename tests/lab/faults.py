@@ -35,7 +35,8 @@ def sim(
 
 def port(number: int, name: str, node: str = "n0") -> Fault:
     unit = f"taker-{number}"
-    make = f"systemd-run -q --unit {unit} python3 -m http.server {number}"
+    listens = f"for i in $(seq 100); do ss -Hltn 'sport = :{number}' | grep -q . && break; sleep 0.1; done"
+    make = f"systemd-run -q --unit {unit} python3 -m http.server {number}; {listens}"
     return Fault(f"{name} port taken", "network.ports", make, f"systemctl stop {unit}", node=node)
 
 
