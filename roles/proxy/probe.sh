@@ -1,5 +1,6 @@
 # The proxy: nginx of the distribution, our own instance of it, and what could install it.
 proxy_file() { if [ -f "$2" ]; then say "proxy.$1" 0 "$(cat "$2")"; else say "proxy.$1" 1 ''; fi; }
+if [ -n "$OUTSIDE" ]; then say proxy.state 0 "$(systemctl is-active "$UNIT-proxy.service" 2>&1)"; fi
 if [ "${LOOK:-full}" != light ]; then
   proxy_tool=
   for proxy_try in apt-get dnf yum; do

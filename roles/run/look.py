@@ -56,6 +56,7 @@ def values(plan: Plan, node: NodePlan) -> dict[str, object]:
         "VENDOR": known.hardware.vendor, "HARDWARE": known.recipe.hardware, "ADDRESS": node.address, "NIC": node.nic or "",
         "PEERS": " ".join(peers), "KNOCK": " ".join(_knock(node, replica)), "HEAD": replica.nodes[0].address,
         "API": node.ports.get("api", ""), "HEALTH": plan.verify["paths"]["health"], "RPC": node.ports.get("rpc", ""),
+        "OUTSIDE": node.ports.get("proxy", "") if node.rank == 0 else "",
         "PORTS": " ".join(str(p) for p in sorted({p for p in node.ports.values() if isinstance(p, int)})), "HCCL": " ".join(map(str, hccl)),
         "WEIGHTS": known.weights or "", "DRAFT": known.keys.draft or "", "IMAGE": node.image or "",
         "MIRRORS": " ".join(known.build.mirrors), "DEVICES": " ".join(node.devices), "NUMBERS": " ".join(map(str, known.numbers)),

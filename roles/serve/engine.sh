@@ -4,9 +4,12 @@ trap 'stopping=1; say "stopping as asked"; halt' TERM INT
 
 # One life of the engine; `trouble` says how it ended.
 live() {
-  local deadline began=$SECONDS asked_at=0 looked=$SECONDS kin=
+  local deadline began=$SECONDS asked_at=0 looked=$SECONDS kin= one
   ready= trouble= main=
   heard=() missed=() odd=()
+  for one in $PEERS; do
+    if [ "$RANK" != 0 ] && [ "${one#*=}" = "$HEAD" ]; then heard[${one%%=*}]=$SECONDS; fi # it has just invited this rank
+  done
   rm -f "$folder/verdict"
   [ -z "$stopping" ] || return
   state preparing

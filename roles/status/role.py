@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -66,6 +66,9 @@ def _replica(run: Run, replica: ReplicaPlan, pulse: Pulse) -> tuple[list[Rows], 
         cells, why = _node(run, node)
         nodes.append((node.name, f"rank {node.rank}", *cells))
         problems += [f"{node.name}: {why}"] if why else []
+    for row, why in _proxy(run, replica.nodes[0]):
+        nodes.append(row)
+        problems += [why] if why else []
     health = run.seen[replica.nodes[0].name]["health"].first
     if health == "200":
         ranks, hung = _ranks(run, replica)
@@ -97,6 +100,14 @@ def _node(run: Run, node: NodePlan) -> tuple[tuple[str, ...], str]:
     state = "proven" if one.proven else f"starting: {_stage(run, node)}"
     cells = (f"generation {one.generation}", f"up {_uptime(one.started)}", _memory(seen), state)
     return cells, "" if one.active and one.running else f"unit {seen['unit'].pairs.get('active')}, container not running"
+
+
+def _proxy(run: Run, head: NodePlan) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The way in, where it is not the engine's own port."""
+    port, state = head.ports.get("proxy"), run.seen[head.name]["proxy.state"].first
+    if port is not None and state:
+        why = "" if state == "active" else f"{head.name}: the proxy on port {port} is {state}"
+        yield (head.name, "proxy", f"port {port}", "", "", "runs" if state == "active" else state), why
 
 
 def doing(seen: Seen) -> tuple[str, str]:

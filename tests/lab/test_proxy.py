@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import time
 from collections.abc import Iterator
@@ -81,7 +82,19 @@ def test_serve_announces_and_proves_the_way_from_outside(machines: RunningLab, s
     assert [e["ok"] for e in ran.events if e["event"] == "proof" and e["name"] == "outside"] == [True]
     again = site.run("serve", "-y")
     assert (again.code, again.success) == (0, 0), again.err
-    assert site.run("status").code == 0
+
+
+def test_status_shows_the_proxy_and_says_when_it_does_not_run(machines: RunningLab, site: Site) -> None:
+    well = site.run("status")
+    assert well.code == 0, well.out
+    assert re.search(r"proxy +port 8080 +runs", well.out)
+    machines.ssh(A.name, f"systemctl stop {UNIT}")
+    try:
+        ill = site.run("status")
+        assert ill.code == 1
+        assert "the proxy on port 8080 is inactive" in ill.out
+    finally:
+        machines.ssh(A.name, f"systemctl start {UNIT}")
 
 
 def test_the_api_and_health_pass_and_nothing_else(machines: RunningLab, site: Site) -> None:
