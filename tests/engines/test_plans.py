@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import pytest
 
+from roles.plan.library import library
 from tests.engines.judge import Judge
 from tests.unit.sources import plan, recipes
 
@@ -26,7 +27,12 @@ def accepted(judge: Judge, argv: list[str], level: Level, headless: bool = False
     return verdict.config
 
 
-VLLM = [r for r in recipes() if r.startswith(("vllm/", "vllm-ascend/", "lab/"))]
+def of(*engines: str) -> list[str]:
+    """The recipes of these engines, the lab's among them."""
+    return [r for r in recipes() if library().recipe(r, "test").engine in engines]
+
+
+VLLM = of("vllm", "vllm-ascend")
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("vllm/nvidia-tp4", {"variants": ["piecewise"]}),
     ("vllm/nvidia-tp4", {"variants": ["responses"]}),
@@ -69,7 +75,7 @@ def test_the_pair_is_one_engine_with_one_front_end(judge_of: JudgeOf, version: s
     assert accepted(judge, second, "config", headless=True)["dp"] == 2
 
 
-SGLANG = [r for r in recipes() if r.startswith("sglang/")]
+SGLANG = of("sglang")
 
 
 @pytest.mark.parametrize("version", ["0.5.7", "0.5.23"])
@@ -80,7 +86,7 @@ def test_sglang_accepts_every_command(judge_of: JudgeOf, version: str, recipe: s
     accepted(judge, made.replicas[0].nodes[0].serve_argv, "parse")
 
 
-XINFERENCE = [r for r in recipes() if r.startswith("xinference/")]
+XINFERENCE = of("xinference")
 
 
 @pytest.mark.parametrize("recipe", XINFERENCE)
@@ -95,8 +101,6 @@ def test_xinference_accepts_both_steps(judge_of: JudgeOf, recipe: str) -> None:
 def test_the_option_table_is_the_parsers_own(judge_of: JudgeOf, engine: str, version: str) -> None:
     """Every option the parser knows is in the table at that release, and the other way round."""
     from packaging.version import Version
-
-    from roles.plan.library import library
 
     known = {o.removeprefix("--") for o in judge_of(engine, version).options() if o.startswith("--") and not o.startswith("--no-")}
     table = library().table(engine, "test")

@@ -37,6 +37,7 @@ ELSEWHERE: dict[str, str] = {
     "python -m tests.lab.apt": "tests/lab/test_bare_nodes.py",
     "python -m tests.lab.engine.wheelhouse": "tests/lab/test_wheelhouse.py",
     "python -m tests.lab.engine.build": "tests/lab/test_engine.py",
+    "python -m tests.lab.engine.xinference": "tests/lab/test_xinference.py",
     "python -m tests.lab.engine.pair": "tests/lab/test_engine.py",
     "python -m tests.lab.engine.numerics": "tests/lab/test_numerics.py",
     "python -m tests.bench.verbs ": "by hand: the figures of docs/lab.md were measured with it",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -144,12 +144,22 @@ def test_a_rank_without_a_card_is_refused() -> None:
         devices.device(2, {"ASCEND_RT_VISIBLE_DEVICES": "0,1"})
 
 
-def test_every_package_of_the_engine_is_pinned_once() -> None:
-    names = [pin.split("==")[0].lower() for pin in wheels.pins()]
-    assert all(pin.count("==") == 1 for pin in wheels.pins())
+@pytest.mark.parametrize("pins", [wheels.pins, wheels.xinference_pins])
+def test_every_package_of_the_engine_is_pinned_once(pins: Callable[[], list[str]]) -> None:
+    names = [pin.split("==")[0].lower() for pin in pins()]
+    assert all(pin.count("==") == 1 for pin in pins())
     assert len(names) == len(set(names))
+
+
+def test_xinference_is_the_release_whose_parser_judges_it_and_replaces_nothing_but_click() -> None:
+    judged = dict(pin.split("==") for pin in wheels._listed(wheels.ENGINES / "xinference-4.1.0.txt"))
+    ours, below = (dict(pin.split("==") for pin in pins) for pins in (wheels.xinference_pins(), wheels.pins()))
+    assert {name: judged[name] for name in ours.keys() & judged.keys()} == {name: ours[name] for name in ours.keys() & judged.keys()}
+    assert judged.keys() <= ours.keys() | below.keys()
+    assert ours.keys() & below.keys() == {"click"}
 
 
 def test_large_wheels_are_batches_of_their_own() -> None:
     assert wheels._batches(["a==1", "torch==2", "b==1"]) == [["torch==2"], ["a==1", "b==1"]]
     assert wheels._batches(["torch==2"]) == [["torch==2"]]
+    assert wheels._batches(["a==1", "quantile-python==1"]) == [["quantile-python==1"], ["a==1"]], "made here, the others are downloaded"

@@ -77,7 +77,7 @@ def test_what_is_said_to_be_served_in_the_lab_is_served_there() -> None:
     doubles = (ROOT / "tests/lab/test_other_engines.py").read_text(encoding="utf-8")
     lab = data()["verified"]["lab"]
     by_double = set(re.findall(r'^    "([\w/-]+)": \("', doubles, re.MULTILINE))
-    own = {f"vllm-ascend/{n.removeprefix('lab/')}" for n in library().recipes() if n.startswith("lab/")}
+    own = {library().recipe(n, "test").source for n in library().recipes() if n.startswith("lab/")}
     assert by_double <= set(lab) <= by_double | own
 
 

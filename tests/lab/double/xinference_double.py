@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import threading
@@ -38,10 +39,13 @@ class Detail(ApiError):
 class XService(Service):
     """Models come and go; a request for one that is not there is refused in this server's words."""
 
+    log: XinferenceLog
+
     def check_model(self, body: Request) -> str:
         name = str(body.get("model", ""))
         if name not in self.served:
-            raise Detail(400, f"Model not found in the model list, uid: {name}")
+            known = f"Available model uids: {self.served}"
+            raise Detail(404, f"[address={self.log.address}, pid={os.getpid()}] Model not found in the model list, uid: {name}. {known}")
         return name
 
 
@@ -142,10 +146,10 @@ class Local:
         self.log.info("xinference.core.supervisor", f"Xinference supervisor {self.host}:{self.port + 1} started")
         self.log.info("xinference.core.worker", "Starting metrics export server at 127.0.0.1:None")
         self.log.info("xinference.core.worker", f"Xinference worker {self.host}:{self.port + 2} started")
-        self.log.info("xinference.api.restful_api", f"Starting Xinference at endpoint: http://{self.host}:{self.port}")
         self.router = Router()
         self.service = XService([], "", self.knobs, self.log, self.router, self.version)
         self.service.owner, self.service.reasoning_fields, self.service.tool_parser = "xinference", ("reasoning_content",), "minimax"
+        self.service.reasoning = "append_think"  # it puts the template's open <think> before the answer
         if options.order(self.version) >= options.order("4.0.0") and self.env.get("XINFERENCE_AUTH_ADVANCED", "true") not in (
             "0",
             "false",
@@ -157,7 +161,7 @@ class Local:
         del routes["GET /metrics"]
         self.routes = routes | {"GET /v1/models/instances": self.instances, "GET /metrics": no_metrics}
         server = Server(sock, self.service, self.routes)
-        server.announce(f"http://{self.host}:{self.port}")
+        server.announce()
         Stage(self.log, self.knobs, check=self._interrupted).reach("http")
         while not self.asked:
             time.sleep(0.02)
@@ -183,7 +187,7 @@ class Local:
         if not uid or not body.get("model_engine"):
             raise Detail(400, "Invalid input. Please specify the `model_name` and the `model_engine`.")
         if self.loads:
-            raise Detail(400, f"Model already exists in the model list, uid: {uid}")
+            raise Detail(400, f"[address={self.log.address}, pid={os.getpid()}] Model is already in the model list, uid: {uid}")
         self.loads[uid] = {"model_uid": uid, "model_name": body.get("model_name"), "status": "CREATING", "replica_statuses": []}
         self.routes[f"GET /v1/models/{uid}/progress"] = lambda h, _: h.reply(200, {"progress": float(uid in self.service.served)})
         self.log.info("xinference.core.worker", f"Loading model {uid} from {body.get('model_path')}")

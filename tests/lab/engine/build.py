@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,28 +27,28 @@ def build(place: Place) -> str:
     with alone(place):
         base, environment = base_image(), environment_image()
         plugin = sorted(p for p in (HERE / "plugin").rglob("*") if p.is_file() and "__pycache__" not in p.parts)
-        engine = f"{ENGINE}:{digest(environment, _text('Dockerfile'), *(p.name + p.read_text(encoding='utf-8') for p in plugin))}"
+        engine = f"{ENGINE}:{digest(environment, text('Dockerfile'), *(p.name + p.read_text(encoding='utf-8') for p in plugin))}"
         if not have_image(place, engine):
             make_environment(place)
             _make_engine(place, engine, environment)
         push(place, engine, NAME)
-        _drop_older(place, base, environment, engine)
+        drop(place, (BASE, ENVIRONMENT, ENGINE), NAME, base, environment, engine)
         models(place)
     return REFERENCE
 
 
 def base_image() -> str:
     """The name of the Debian below the engine's image."""
-    return f"{BASE}:{digest(SUITE, _text('packages.txt'))}"
+    return f"{BASE}:{digest(SUITE, text('packages.txt'))}"
 
 
 def base_packages() -> list[str]:
-    return _text("packages.txt").split()
+    return text("packages.txt").split()
 
 
 def environment_image() -> str:
     """The name of the image with vLLM and without the plugin."""
-    return f"{ENVIRONMENT}:{digest(base_image(), _text('install.sh'), *pins())}"
+    return f"{ENVIRONMENT}:{digest(base_image(), text('install.sh'), *pins())}"
 
 
 def make_environment(place: Place) -> None:
@@ -99,7 +99,7 @@ def alone(place: Place) -> Iterator[None]:
         yield
 
 
-def _text(name: str) -> str:
+def text(name: str) -> str:
     return (HERE / "image" / name).read_text(encoding="utf-8")
 
 
@@ -118,13 +118,14 @@ def push(place: Place, image: str, name: str) -> None:
         docker(place, "push", "-q", pushed)
 
 
-def _drop_older(place: Place, *kept: str) -> None:
-    for name in (BASE, ENVIRONMENT, ENGINE):
-        for image in docker(place, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", name).split():
+def drop(place: Place, families: Iterable[str], name: str, *kept: str) -> None:
+    """What these images were before, and what the pushed name named before."""
+    for family in families:
+        for image in docker(place, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", family).split():
             if image not in kept:
                 docker(place, "image", "rm", image, check=False)
-    untagged = docker(place, "image", "ls", "-q", "--filter", "dangling=true", f"{place.registry}/{NAME.partition(':')[0]}").split()
-    if untagged:  # what the tag named before
+    untagged = docker(place, "image", "ls", "-q", "--filter", "dangling=true", f"{place.registry}/{name.partition(':')[0]}").split()
+    if untagged:
         docker(place, "image", "rm", *untagged, check=False)
 
 

