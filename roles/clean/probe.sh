@@ -1,5 +1,5 @@
 # Engine-like processes with their ancestors: pid, parent, start, state, user, cgroup, command, with tabs between.
-engine_like='(^| )VLLM::|vllm serve|vllm\.entrypoints|sglang[.:]|multiprocessing\.(spawn|forkserver)|xinference'
+engine_like='(^| )VLLM::|vllm serve|vllm\.entrypoints|sglang[.:]|multiprocessing\.(spawn|forkserver)|xinference|xinf-api-|^Model: [^ ]+-rep[0-9]+'
 listening() {
   ss -Hltnp 2>/dev/null | awk -v want=" $PORTS $HCCL " '{ n = split($4, at, ":"); if (index(want, " " at[n] " ")) while (match($0, /pid=[0-9]+/)) {
     print substr($0, RSTART + 4, RLENGTH - 4); $0 = substr($0, RSTART + RLENGTH) } }' | sort -u | tr '\n' ' '

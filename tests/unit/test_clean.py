@@ -60,6 +60,16 @@ CASES = {
         "foreign",
     ),
     "a launcher left behind by its terminal": ([INIT, row(9, 1, "vllm serve /models/x")], [hold(9, "vllm serve /models/x")], "orphan"),
+    "an Xinference server whose launcher was killed": (
+        [INIT, row(9, 1, "/usr/bin/python3 -u /tmp/xinf-api-w2k/start_local.py")],
+        [hold(9, "/usr/bin/python3 -u /tmp/xinf-api-w2k/start_local.py", device="/dev/nvidia0")],
+        "orphan",
+    ),
+    "an Xinference model whose server was killed": (
+        [INIT, row(9, 1, "Model: MiniMax-M2-rep0")],
+        [hold(9, "Model: MiniMax-M2-rep0", device="/dev/nvidia0")],
+        "orphan",
+    ),
     "a worker in somebody's container": (
         [INIT, row(9, 1, "VLLM::Worker", f"/system.slice/docker-{THEIRS}.scope")],
         [hold(9, "VLLM::Worker", f"/system.slice/docker-{THEIRS}.scope")],
