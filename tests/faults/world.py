@@ -42,11 +42,12 @@ class World:
         return in_node(self.lab.place, node, script, check=False)
 
     def arrive(self) -> None:
-        """Somebody else's process and container on every node."""
+        """Somebody else's process and container on every node; of an image of its own, so that ours can be removed."""
         process = f"systemd-run -q --unit {STRANGER} bash -c 'exec -a \"vllm serve /x\" sleep 100000'"
-        box = f"docker run -d --restart=always --name {STRANGER} --entrypoint /bin/sleep {DOUBLE} 100000"
+        own = f"tar -ch /bin/sleep $(ldd /bin/sleep | grep -o '/[^ ]*') 2>/dev/null | docker import - {STRANGER}:1 >/dev/null"
+        box = f"{own}; docker run -d --restart=always --name {STRANGER} {STRANGER}:1 /bin/sleep 100000"
         for node in NODES:
-            self.exec(node, f"systemctl is-active -q {STRANGER} || {process}; docker start {STRANGER} >/dev/null 2>&1 || {box}")
+            self.exec(node, f"systemctl is-active -q {STRANGER} || {process}; docker start {STRANGER} >/dev/null 2>&1 || {{ {box}; }}")
         self.strangers = self.seen()
 
     def seen(self) -> dict[str, str]:
@@ -55,7 +56,7 @@ class World:
 
     def leave(self) -> None:
         for node in NODES:
-            self.exec(node, f"systemctl stop {STRANGER}; docker rm -f {STRANGER}")
+            self.exec(node, f"systemctl stop {STRANGER}; docker rm -f {STRANGER}; docker image rm {STRANGER}:1")
 
     def running(self) -> list[bool]:
         """Which nodes run our engine."""
