@@ -36,7 +36,7 @@ REACH = [
             code=0, names=False),
     Trouble("a slow registry", "image", "", FRESH + SLOW, SLOW_MENDED, code=0, names=False),
     Trouble("a registry that takes and never answers", "image", "image", FRESH + MUTE, MUTE_MENDED),
-    Trouble("no Docker before", "docker", "docker.running", "systemctl stop docker.service docker.socket", "systemctl start docker.socket docker.service"),
+    Trouble("no Docker before", "docker", "", "systemctl stop docker.service docker.socket", "systemctl start docker.socket docker.service", code=0),
     Trouble("node paused while the engine loads", "node", GONE, lab="pause", at="weights", data=SLOWLY),
     Trouble("node paused before its start", "node", GONE, lab="pause", at="start", data=SLOWLY),
     Trouble("node rebooted while the engine loads", "node", "SSH connection was lost", lab="reboot", at="weights", data=MIDWAY),
