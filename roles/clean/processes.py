@@ -12,7 +12,10 @@ from roles.run.holders import CONTAINER, holders
 from roles.run.seen import Seen
 
 Kind = Literal["ours", "orphan", "foreign"]
-ENGINE = re.compile(r"(^|\s)VLLM::|vllm serve|vllm\.entrypoints|sglang[.:]|multiprocessing\.(spawn|forkserver)|xinference|xinf-api-|^Model: \S+-rep\d+")
+ENGINE = re.compile(
+    r"(^|\s)VLLM::|vllm serve|vllm\.entrypoints|sglang[.:]|multiprocessing\.(spawn|forkserver)"
+    r"|xinference|xinf-api-|^Model: \S+-rep\d+"
+)
 SESSIONS = re.compile(r"(session-[^/]*|user@\d+|init|run-[^/]*)\.(scope|service)$")
 
 

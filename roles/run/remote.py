@@ -93,7 +93,7 @@ def run(
         return _plainly(state, host, name, text, secret, on_line)
     data = ((TIED if tied else "") + text).encode()
     try:
-        channel = client.get_transport().open_session(timeout=30)
+        channel = client.get_transport().open_session(timeout=min(limit or 30, 30))
         channel.set_combine_stderr(True)
         channel.exec_command(_command(state, host, ["sh", "-c", BOOT, name]))
         channel.sendall(b"%d\n" % len(data) + data + secret.encode())
@@ -108,6 +108,11 @@ def run(
             return Done(LOST, (str(e),))
         raise
     return Done(code, tuple(lines))
+
+
+def answers(state: State, host: Host) -> bool:
+    """Whether a node still does what it is told: one that hangs must not be waited for as long as an engine that stops."""
+    return run(state, host, "bringup-answers", ":\n", limit=10).ok
 
 
 def _command(state: State, host: Host, argv: Sequence[str]) -> str:

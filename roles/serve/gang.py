@@ -262,6 +262,9 @@ def stop(run: Run, replica: ReplicaPlan, node: NodePlan) -> str:
     """End one node's unit and container; nothing, or why it still runs."""
     if node.name not in run.hosts:
         return "not reached"
+    if not remote.answers(run.state, run.hosts[node.name]):
+        run.folder.event("stopped", node=node.name, replica=replica.name, ok=False)
+        return "it does not answer over SSH; its unit ends by itself when it finds rank 0 or its time gone"
     values = unit.values(run.plan, replica, node)
     limit = float(run.plan.verify["timeouts"]["stop"]) + 60
     done = run.call(run.hosts[node.name], "stop", remote.script(STOP, values=values), limit=limit, cancel=None)
