@@ -44,7 +44,7 @@ REACH = [
     Trouble("a second controller while the first serves", "controller", "holds|held", lab="second", at="weights", data=MIDWAY, names=False, serves=True),
     Trouble("edited: weights that are not there", "inventory", "weights", data={"weights": "/opt/lab/shared/models/none"}, serves=True),
     Trouble("edited: a flag that the engine does not have", "inventory", "no-such-flag", data={"flags": {"no-such-flag": 1}}, code=2, names=False, serves=True),
-    Trouble("edited: a port of another use", "inventory", "collides", data={"ports": {"api": 20004}}, code=2, names=False, serves=True),
+    Trouble("edited: a port of another use", "inventory", "collides", data={"ports": {"rpc": 20004}}, code=2, names=False, serves=True),
     Trouble("edited: a node is left out", "inventory", "rank|nodes", members=("n0",), code=2, names=False, serves=True),
     Trouble("edited: an engine that dies", "inventory", "told to die", data={"env": {"DOUBLE": "die=weights"}}, names=False, serves=True),
     Trouble("edited: an image that nobody has", "inventory", "image", data={"image": "registry.lab:5000/bringup/none:1"}, names=False, serves=True),
