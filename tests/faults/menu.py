@@ -12,7 +12,7 @@ def of_check(batch: str, fault: Fault) -> Trouble:
     groups: dict[str, Group] = {"ascend": "cards", "stale": "host", "node": "host", "network": "network", "docker": "docker"}
     group = groups.get(fault.check.partition(".")[0], fault.check.partition(".")[0])
     return Trouble(
-        f"{fault.name} on rank 0" if fault.node == "n0" and "port taken" in fault.name else fault.name, group, f"{fault.check}", fault.make, fault.mend, fault.node, data=fault.data, host=fault.host,  # type: ignore[arg-type]
+        f"{fault.name} on rank 0" if fault.node == "n0" and "port taken" in fault.name else fault.name, group, f"{fault.check}", fault.make, fault.mend, node=fault.node, data=fault.data, host=fault.host,  # type: ignore[arg-type]
         code=1 if fault.level == "fail" else None, often=fault.name == "link down", recipe="lab/a2-dual" if batch in CARDS else "lab/a2-dual-tp1",
     )  # fmt: skip
 
