@@ -51,8 +51,9 @@ def main(words: list[str]) -> int:
             other = beside.wait()
         finally:
             beside.terminate()
-    told = LOG.read_text(encoding="utf-8", errors="replace")
-    print(told if other not in (0, NOTHING_CHOSEN) else told.rstrip().rpartition("\n")[2] + " (without the lab)")
+    told = LOG.read_text(encoding="utf-8", errors="replace").rstrip()
+    well = [*(line for line in told.splitlines() if line.startswith("SKIPPED")), f"{told.rpartition(chr(10))[2]} (without the lab)"]
+    print(told if other not in (0, NOTHING_CHOSEN) else "\n".join(well))
     print(f"lab: exit {lab}, without the lab: exit {other}, {time.monotonic() - began:.0f} s together", flush=True)
     return max((code for code in (lab, other) if code != NOTHING_CHOSEN), default=0)
 
