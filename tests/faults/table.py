@@ -41,7 +41,8 @@ def page(results: dict[str, dict[str, object]], when: str) -> str:
 
 def main() -> int:
     lines = Path(sys.argv[1]).read_text(encoding="utf-8").splitlines()
-    results = {found["fault"]: found for found in map(json.loads, lines)}
+    names = {t.name for t in MENU}
+    results = {found["fault"]: found for found in map(json.loads, lines) if found["fault"] in names}
     PAGE.write_text(page(results, sys.argv[2] if len(sys.argv) > 2 else "an unknown day"), encoding="utf-8")
     return 0
 
