@@ -82,7 +82,7 @@ def sane(verb: str, ran: Ran) -> None:
 
 def broken(world: World) -> str:
     """What must hold after every step: never half a replica for long, and strangers as they were."""
-    if world.seen() != world.strangers:
+    if world.touched():
         return f"a stranger was touched: {world.strangers} -> {world.seen()}"
     end = time.monotonic() + 90
     while len(set(world.running())) > 1:

@@ -11,7 +11,7 @@ from tests.lab.verbs import DOUBLE, Ran, Site
 
 LIMITS = {"stall": 8, "ready": 60, "answer": 6, "join": 20, "listen": 30, "stop": 10, "drain": 2}
 LIVENESS = {"every": 2, "deadline": 5, "strikes": 2, "backoff": 1, "stable": 5}
-STRANGER = "stranger"
+STRANGER, UNKNOWN = "stranger", "unknown"
 NODES = ("n0", "n1")
 
 
@@ -51,8 +51,13 @@ class World:
         self.strangers = self.seen()
 
     def seen(self) -> dict[str, str]:
-        ask = f"systemctl show -P MainPID {STRANGER}; docker inspect -f '{{{{.Id}}}}' {STRANGER}"
+        ask = f"systemctl show -P MainPID {STRANGER}; timeout 5 docker inspect -f '{{{{.Id}}}}' {STRANGER} || echo {UNKNOWN}"
         return {node: self.exec(node, ask) for node in NODES}
+
+    def touched(self) -> bool:
+        """Whether a stranger is another one now, as far as its node can be asked."""
+        pairs = [(now.split(), self.strangers[node].split()) for node, now in self.seen().items()]
+        return any(now[:1] != then[:1] or now[1:] not in (then[1:], [UNKNOWN]) for now, then in pairs)
 
     def leave(self) -> None:
         for node in NODES:
