@@ -43,6 +43,7 @@ info) echo '| 3     910B3               | Alarm         | 95.2        37        
 esac
 """,
     "dmesg": "echo '[   12.5] hello'",
+    "ps": ":",
     "hccn_tool": """\
 case "$3" in
 -link)
