@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.menu import MENU
+from tests.faults.results import told
 from tests.faults.test_faults import filled
 from tests.faults.trouble import Trouble
 from tests.faults.world import World
@@ -51,6 +52,7 @@ def test_a_random_walk_breaks_no_promise(world: World) -> None:
             world.exec(one.node, filled(world, one.mend))
         world.up()
     last = world.serve()
+    told({"walk": steps, "seed": seed, "verbs": sum(w[0] not in "+-" for w in said), "held": last.code == 0})
     assert last.code == 0, f"SEED={seed}: every fault is gone and serve does not converge\n{last.err[-3000:]}"
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.faults.menu import MENU
+from tests.faults.results import good, known, told
 from tests.faults.trouble import Trouble
 from tests.faults.world import NODES, World
 from tests.lab.conftest import RunningLab
@@ -45,7 +43,7 @@ def test_the_menu_has_sixty_different_faults() -> None:
 
 @pytest.mark.parametrize("trouble", [pytest.param(t, id=t.name, marks=() if t.often else pytest.mark.long) for t in MENU])
 def test_it_is_named_contained_and_recovered(world: World, trouble: Trouble) -> None:
-    if any(good(r) for r in known() if r["fault"] == trouble.name):
+    if any(good(r) for r in known() if r.get("fault") == trouble.name):
         pytest.skip("in the results already")
     world.plain()
     before = world.seen()
@@ -163,22 +161,3 @@ def contained(world: World, trouble: Trouble, ran: Ran) -> bool:
             return True
         time.sleep(1)
     return False
-
-
-def good(result: dict[str, object]) -> bool:
-    return all(result.get(k) for k in ("named", "contained", "recovered"))
-
-
-def known() -> list[dict[str, object]]:
-    """What earlier runs wrote: a run that was cut short goes on where it was."""
-    file = Path(os.environ.get("FAULTS_RESULTS", os.devnull))
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
-
-
-def told(result: dict[str, object]) -> None:
-    """For the table in docs/reliability.md: one line per fault, where FAULTS_RESULTS says."""
-    print(json.dumps(result))
-    file = os.environ.get("FAULTS_RESULTS")
-    if file:
-        with Path(file).open("a", encoding="utf-8") as out:
-            out.write(json.dumps(result) + "\n")
