@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -40,9 +42,23 @@ def cases(file: Path) -> Iterable[Case]:
                 continue
             name, _, case = str(one.get("name")).partition("[")
             failed = one.find("failure") is not None or one.find("error") is not None
-            test = f"{str(one.get('classname')).rpartition('.')[2].removeprefix('test_')}: {name.removeprefix('test_').replace('_', ' ')}"
+            test = title(str(one.get("classname")).rpartition(".")[2], name)
             when, commit = str(suite.get("timestamp")), str(suite.get("name"))
             yield Case(test, case, failed, float(one.get("time") or 0), when, commit)
+
+
+def title(module: str, function: str) -> str:
+    return f"{module.removeprefix('test_')}: {function.removeprefix('test_').replace('_', ' ')}"
+
+
+def expected() -> dict[str, int]:
+    """Every long test there is, but those with a page of their own, and its cases."""
+    words = ["--collect-only", "-q", "-m", "long", "--ignore=tests/faults", "--ignore=tests/lab/test_keeps_serving.py"]
+    told = subprocess.run(
+        [sys.executable, "-m", "pytest", *words, "-o", "addopts="], cwd=PAGE.parents[1], capture_output=True, text=True, check=False
+    )
+    ids = [line.partition("[")[0].split("::") for line in told.stdout.splitlines() if "::" in line]
+    return dict(Counter(title(Path(file).stem, name) for file, name in ids))
 
 
 def latest(found: Iterable[Case]) -> dict[tuple[str, str], Case]:
@@ -50,12 +66,16 @@ def latest(found: Iterable[Case]) -> dict[tuple[str, str], Case]:
     return {(c.test, c.case): c for c in sorted(found, key=lambda c: c.when)}
 
 
-def page(found: Iterable[Case]) -> str:
+def page(found: Iterable[Case], there: Mapping[str, int]) -> str:
     rows = []
     groups: dict[str, list[Case]] = {}
     for case in latest(found).values():
         groups.setdefault(case.test, []).append(case)
-    for test, group in sorted(groups.items()):
+    for test in sorted(groups.keys() | there.keys()):
+        group = groups.get(test, [])
+        if not group:
+            rows.append(f"| {test} | {there[test]} | not run | | | | |\n")
+            continue
         failed = sum(c.failed for c in group)
         minutes = sum(c.seconds for c in group) / 60
         days, commits = sorted({c.when[:10] for c in group}), sorted({c.commit for c in group})
@@ -67,7 +87,7 @@ def page(found: Iterable[Case]) -> str:
 
 def main(results: list[str]) -> int:
     files = [f for r in results for f in (sorted(Path(r).glob("*.xml")) if Path(r).is_dir() else [Path(r)])]
-    PAGE.write_text(page(case for file in files for case in cases(file)), encoding="utf-8")
+    PAGE.write_text(page((case for file in files for case in cases(file)), expected()), encoding="utf-8")
     print(f"wrote {PAGE}")
     return 0
 
