@@ -97,7 +97,7 @@ def _down(place: Place, args: argparse.Namespace) -> None:
 def _purge(place: Place, args: argparse.Namespace) -> None:
     _down(place, args)
     for entry in place.root.iterdir():
-        if entry.name != "lock":
+        if not entry.name.startswith("lock"):
             shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink()
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.lab import __main__ as cli
-from tests.lab import daemon, image, machine, nodes
+from tests.lab import daemon, image, machine, nodes, session
 from tests.lab.place import LabError, Place, in_node, sh
 
 SYSCTL_MOVES = (
@@ -84,9 +84,16 @@ def lab() -> Iterator[RunningLab]:
     if os.geteuid() != 0:
         pytest.skip("the lab needs root")
     try:
-        machine.prepare(place, yes=True)  # before the first look: on a bare machine its tools are missing too
+        with session.alone(place) as cut_off:
+            machine.prepare(place, yes=True)  # before the first look: on a bare machine its tools are missing too
+            if cut_off and daemon.running(place):
+                cli.main(["down"])
+            yield from _running(place)
     except LabError as e:
         pytest.fail(f"the lab cannot run here: {e}", pytrace=False)
+
+
+def _running(place: Place) -> Iterator[RunningLab]:
     before = Machine.now()
     ours = daemon.running(place) is None
     assert cli.main(["up", "--yes"]) == 0, "lab-up failed; its sentence stands above"
