@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from roles.doctor import head
 from roles.doctor.evidence import HEAD, safe
-from roles.plan.errors import PlanError
 from roles.plan.node import NodePlan
 from roles.plan.plan import ReplicaPlan
-from roles.run import key, look, remote
+from roles.run import look, remote
 from roles.run.redact import redact
 from roles.run.run import Run
 from roles.run.seen import sections
@@ -78,7 +77,7 @@ def _offset(clock: str, arrived: float) -> float | None:
 
 def files(run: Run, replicas: Sequence[ReplicaPlan], found: Mapping[str, Collected], made: float) -> dict[str, str]:
     """A bundle's files, with every secret taken out."""
-    secrets = known_secrets(run)
+    secrets = run.folder.secrets()
     texts: dict[str, str] = {}
     nodes: list[dict[str, Any]] = []
     for replica in replicas:
@@ -123,13 +122,4 @@ def last_failures(run: Run) -> list[dict[str, str]]:
             return []
         return [{k: str(f[k]) for k in ("node", "stage", "why", "fix")} for f in last["failures"]]
     except (IndexError, OSError, ValueError, KeyError, TypeError):  # none, or not written to its end
-        return []
-
-
-def known_secrets(run: Run) -> Iterable[str]:
-    """The API key, where this machine has it: looked for here only, never fetched for this."""
-    try:
-        path = key.named_file(run.plan)
-        return [key.read(path)] if path is not None and path.exists() else []
-    except PlanError:
         return []

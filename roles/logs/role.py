@@ -61,8 +61,7 @@ def read(run: Run) -> int:
     lines: list[Line] = []
 
     def taken(line: Line) -> None:
-        with run.folder.node_file(line.node, "engine.log").open("a", encoding="utf-8") as file:
-            file.write(line.shown(0) + "\n")
+        run.folder.keep(line.node, "engine.log", line.shown(0) + "\n")
         if follow:
             print(line.shown(width), flush=True)
         else:
@@ -73,7 +72,7 @@ def read(run: Run) -> int:
         said: list[str] = []
 
         def on_line(raw: str, reply: remote.Reply) -> None:
-            line = reader.feed(raw, time.time())
+            line = reader.feed(run.masked(raw), time.time())
             if line is not None:
                 said.append(line.text)
                 del said[:-1]

@@ -30,7 +30,7 @@ def _see(run: Run, options: dict[str, object]) -> None:
         run.seen.update({name: Seen(name, problem=why) for name, why in run.missing.items() if "--limit" not in why})
         for name, seen in run.seen.items():
             text = "".join(f"{MARK}{s.name} {s.code}\n" + "".join(f"{x}\n" for x in s.lines) for s in seen.sections.values())
-            run.folder.node_file(name, "probe").write_text(text, encoding="utf-8")
+            run.folder.keep(name, "probe", text, fresh=True)
         run.findings[:] = judged(run)
         stage["ok"] = verdict(run.findings) != "blocked"
 

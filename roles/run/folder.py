@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+
+from roles.run import about
+from roles.run.redact import redact
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -19,6 +23,8 @@ class Folder:
         stamp = (now or datetime.now(timezone.utc)).strftime("%Y%m%dT%H%M%SZ")
         self.parent = Path(runs).expanduser().absolute() / cluster if runs else ROOT / "runs" / cluster
         self.name = f"{stamp}-{verb}"
+        self.secrets: Callable[[], list[str]] = list
+        """What this run knows and nothing written here may hold; asked each time, for a key can be made on the way."""
         self._path: Path | None = None
 
     @property
@@ -38,7 +44,7 @@ class Folder:
 
     def event(self, kind: str, **facts: Any) -> None:
         """One line, written at once: what a reader needs when the controller is gone."""
-        line = {"time": now(), "event": kind, **facts}
+        line = about.without({"time": now(), "event": kind, **facts}, self.secrets())
         with (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
@@ -47,6 +53,11 @@ class Folder:
         folder = self.path / "nodes"
         folder.mkdir(exist_ok=True)
         return folder / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', node)}.{suffix}"
+
+    def keep(self, node: str, suffix: str, text: str, fresh: bool = False) -> None:
+        """What a node said goes into its file without what it gives away; at the end of it, or in place of what was there."""
+        with self.node_file(node, suffix).open("w" if fresh else "a", encoding="utf-8") as file:
+            file.write(redact(text, self.secrets()))
 
     def plan(self, data: dict[str, Any]) -> None:
         """What this run was asked for, written once, at its beginning: the next run shows what changed since."""

@@ -53,6 +53,9 @@ class Run:
     began: str = field(default_factory=now)
     _done: dict[str, AsyncResult] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.folder.secrets = lambda: about.secrets(self.plan)
+
     def once(self, key: str, work: Callable[[], T]) -> T:
         """Done by whichever host comes first; the others wait for it and get its result."""
         result = self._done.get(key)
@@ -85,16 +88,18 @@ class Run:
         """A script on a host, ended when the run is cancelled; its lines are kept in the node's log."""
         more.setdefault("cancel", self.cancel)
         done = remote.run(self.state, host, f"bringup-{name}", text, **more)
-        with self.folder.node_file(host.name, "log").open("a", encoding="utf-8") as file:
-            file.write(f"--- {now()} {name}: code {done.code}\n")
-            file.writelines(remote.numbered(done.lines))
+        self.folder.keep(host.name, "log", "".join((f"--- {now()} {name}: code {done.code}\n", *remote.numbered(done.lines))))
         return done
 
     def fail(self, node: str, stage: str, why: str, fix: str = "") -> None:
         """Something asked for is not so. The first one counts; all are kept, without what an engine's words give away."""
-        why = redact(why)
+        why = self.masked(why)
         self.failures.append({"node": node, "stage": stage, "why": why, "fix": fix})
         self.folder.event("failure", node=node, stage=stage, why=why, fix=fix)
+
+    def masked(self, text: str) -> str:
+        """Without the secrets this run knows, and without what looks like one."""
+        return redact(text, self.folder.secrets())
 
     @contextmanager
     def stage(self, name: str, node: str = "", replica: str = "") -> Iterator[dict[str, Any]]:

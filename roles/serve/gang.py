@@ -17,7 +17,6 @@ from roles.run.folder import now
 from roles.run.follow import Event as Told
 from roles.run.follow import Follower, duration
 from roles.run.progress import Progress
-from roles.run.redact import redact
 from roles.run.run import Run
 from roles.serve import unit
 from roles.serve.deaths import Deaths, Says, of_end, of_wrapper
@@ -86,7 +85,7 @@ class Gang:
         if self.run.cancel.is_set():
             return
         first = not self.failed.is_set()
-        why = redact(why)
+        why = self.run.masked(why)
         self.run.fail(node, stage, why, fix)
         if first:
             self.why = f"{node}: {stage}: {why}" + (f"; fix: {fix}" if fix else "")
@@ -162,13 +161,11 @@ class Gang:
         at = time.monotonic()
         follower = Follower(verify["stages"], verify["fatal"], node.rank, self.limits["stall"], last=at, heard=at)
         stages = _Stages(self.run, node.name, self.replica.name)
-        log = self.run.folder.node_file(node.name, "engine.log")
         guard = gevent.spawn(self._mind, node, follower)
 
         def on_line(line: str, reply: remote.Reply) -> None:
             if not line.startswith("\x1e"):
-                with log.open("a", encoding="utf-8") as file:
-                    file.write(redact(line.partition("\x1e")[0]) + "\n")
+                self.run.folder.keep(node.name, "engine.log", line.partition("\x1e")[0] + "\n")
             for told in follower.feed(line, time.monotonic()):
                 self._told(node, follower, stages, told)
 
@@ -278,7 +275,7 @@ def kept(run: Run, replica: ReplicaPlan) -> None:
     def one(node: NodePlan) -> None:
         text = remote.script(LAST, values=unit.values(run.plan, replica, node))
         done = remote.run(run.state, run.hosts[node.name], "bringup-last", text, limit=60, cancel=run.cancel)
-        run.folder.node_file(node.name, "before.log").write_text("".join(remote.numbered(done.lines)), encoding="utf-8")
+        run.folder.keep(node.name, "before.log", "".join(remote.numbered(done.lines)), fresh=True)
 
     remote.together({n.name: (lambda n=n: one(n)) for n in replica.nodes if n.name in run.hosts})  # type: ignore[misc]
 

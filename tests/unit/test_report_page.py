@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from roles.run import about
+from roles.run import about, key
 from roles.run.folder import Folder
 from roles.run.report import __main__ as again
 from roles.run.report import chart, page
@@ -222,10 +222,29 @@ def test_the_clusters_key_is_taken_out_wherever_it_stands(tmp_path: Path, monkey
     assert about.secrets(made) == ["a-key-of-the-site", "hf_0123456789"]
     assert about.secrets(plan(auth="off")) == []
     run = Run("check", made, {}, None, {}, {}, Folder(made.cluster, "check", str(tmp_path / "runs")))  # type: ignore[arg-type]
-    run.fail("10.0.0.11", "look", "said a-key-of-the-site and hf_0123456789")
+    said = "said a-key-of-the-site and hf_0123456789"
+    run.fail("10.0.0.11", "look", said)
+    run.folder.event("progress", text=said)
+    for suffix in ("log", "engine.log"):
+        run.folder.keep("10.0.0.11", suffix, f"{said}\n")
+    run.folder.keep("10.0.0.11", "probe", f"{said}\n", fresh=True)
+    run.facts["report.told"] = said
     run.close(1)
-    for name in ("report.html", "report.json"):
-        assert "said *** and ***" in (run.folder.path / name).read_text()
+    files = {path.name: path.read_text() for path in run.folder.path.rglob("*") if path.is_file()}
+    assert set(files) == {"report.html", "report.json", "events.jsonl", "10.0.0.11.log", "10.0.0.11.engine.log", "10.0.0.11.probe"}
+    for name, text in files.items():
+        assert "said *** and ***" in text, name
+        assert "a-key-of" not in text, name
+        assert "hf_0123" not in text, name
+
+
+def test_a_key_made_on_the_way_is_taken_out_from_then_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    made = plan()
+    run = Run("serve", made, {}, None, {}, {}, Folder(made.cluster, "serve", str(tmp_path / "runs")))  # type: ignore[arg-type]
+    assert run.masked("Bearing a-new-key") == "Bearing a-new-key"
+    key.keep(key.local_file(made.cluster), "a-new-key")
+    assert run.masked("Bearing a-new-key") == "Bearing ***"
 
 
 @pytest.mark.parametrize(
