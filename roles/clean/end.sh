@@ -1,4 +1,6 @@
 # Ends processes named as PID:START in $PROCESSES, and containers named in $CONTAINERS. Start is read again before every signal.
+set -f
+left=0
 same() { # same PID START: it is still that very process
   read -r stat 2>/dev/null <"/proc/$1/stat" || return 1
   set -- "$2" ${stat##*) }
@@ -20,10 +22,13 @@ wait_for() { # seconds
   n=$(($1 * 5))
   while [ "$n" -gt 0 ] && alive; do sleep 0.2; n=$((n - 1)); done
 }
-for name in $CONTAINERS; do docker stop -t 30 "$name" >/dev/null || echo "container $name: not stopped"; done
+for name in $CONTAINERS; do
+  docker stop -t 30 -- "$name" >/dev/null 2>&1 && continue
+  echo "container $name was not stopped: $(docker inspect -f '{{.State.Status}}' -- "$name" 2>/dev/null | grep . || echo there is none of this name)"
+  left=1
+done
 [ "$(signal TERM)" = 0 ] || wait_for 10
 if alive; then signal KILL >/dev/null; wait_for 10; fi
-left=0
 for one in $PROCESSES; do
   pid=${one%:*}
   same "$pid" "${one#*:}" || continue

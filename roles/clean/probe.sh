@@ -22,6 +22,7 @@ processes() {
   done | sed -E 's/((api|auth|access|hub|hf)[-_]?(key|token)|password|secret)([= ]+)[^ ]+/\1\4***/Ig'
 }
 say processes 0 "$(processes)"
+say boot 0 "$(awk '$1 == "btime" { print $2 }' /proc/stat) $(getconf CLK_TCK)"
 folder=$STATE/$CLUSTER
 # Files in shared memory that our engine may have left: made since our first start, there was no such file before, nobody maps them.
 leftovers() {

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import Literal
 
 from roles.plan import proxy
@@ -37,6 +38,7 @@ class Process:
     container: str = ""
     kind: Kind = "foreign"
     why: str = ""
+    since: str = ""
 
     @property
     def prepared(self) -> bool:
@@ -48,7 +50,8 @@ class Process:
         holds += [f"{self.hbm_mb} MB"] if self.hbm_mb else []
         where = f" in container {self.container}" if self.container else ""
         held = ", ".join(holds) or "nothing of the plan"
-        return f"pid {self.pid} ({self.user}){where}: {self.command[:70].strip()}; holds {held}; {self.why}"
+        since = f", since {self.since}" if self.since else ""
+        return f"pid {self.pid} ({self.user}{since}){where}: {self.command[:70].strip()}; holds {held}; {self.why}"
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ def classified(seen: Seen, unit: str, cluster: str) -> list[Process]:
     node = _gathered(seen)
     hbm = memory(seen["npu-smi.info"].lines)
     mine = seen["unit"].pairs.get("id", "")
+    clock = seen["boot"].first.split()
     wanted = sorted({*node.devices, *node.ports, *(p for p, f in node.known.items() if ENGINE.search(f.command))})
     result = []
     for pid in wanted:
@@ -88,9 +92,17 @@ def classified(seen: Seen, unit: str, cluster: str) -> list[Process]:
             Process(
                 seen.node, pid, facts.start, facts.parent, facts.state, facts.user, facts.cgroup, facts.command,
                 node.devices.get(pid, ()), node.ports.get(pid, ()), hbm.get(pid, 0), node.names.get(container, container[:12]), kind, why,
+                began(facts.start, clock),
             )
         )  # fmt: skip
     return [p for p in result if p.devices or p.ports or p.kind == "orphan"]
+
+
+def began(start: int, clock: Sequence[str]) -> str:
+    """When a process began, from ticks since the node's start; nothing where they are not known."""
+    if start <= 0 or len(clock) != 2 or not (clock[0].isdigit() and clock[1].isdigit() and int(clock[1])):
+        return ""
+    return f"{datetime.fromtimestamp(int(clock[0]) + start / int(clock[1]), timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _kind(pid: int, node: _Node, unit: str, cluster: str, mine: str) -> tuple[Kind, str]:

@@ -20,6 +20,8 @@ from roles.run.seen import Seen
 HERE = Path(__file__).parent
 PATIENCE = 60.0
 SHADES = {"orphan": "yellow", "foreign": "cyan"}
+MOST = 20
+"""Processes of ours that are listed one by one; more are counted."""
 REMOVABLE = ("image", "weights")
 
 
@@ -38,8 +40,16 @@ def _survey(run: Run) -> None:
     if problems:
         start.usage(*problems)
     run.facts["clean"] = {"found": found, "foreign": asked, "remove": remove}
+    ours = {name: [p for p in processes if p.kind == "ours"] for name, processes in found.items()}
+    many = sum(len(processes) for processes in ours.values()) > MOST
     for name, processes in found.items():
+        if many and ours[name]:
+            terminal.line(
+                f"{'ours':<8} ", f"{name}: {len(ours[name])} processes of this cluster's unit, pid {ours[name][0].pid} and others"
+            )
         for p in processes:
+            if p.kind == "ours" and not many:
+                terminal.line(f"{p.kind:<8} ", f"{name}: {p.row()}")
             if p.kind != "ours":
                 terminal.line((f"{p.kind:<8} ", SHADES[p.kind]), f"{name}: {p.row()}")
                 fix = "--data stale=true" if p.kind == "orphan" else f"--data foreign={name}:{p.container or p.pid}"

@@ -24,6 +24,7 @@ if [ "$TAKEOVER" = any ] || { [ -n "$TAKEOVER" ] && [ "$(cat "$FOLDER/lock/holde
 fi
 if mkdir "$FOLDER/lock" 2>/dev/null; then
   printf '%s\\n' "$HOLDER" > "$FOLDER/lock/holder"
+  printf 'record %s %s\\n' "$(cat "$FOLDER/$REPLICA/generation" 2>/dev/null)" "$(cat "$FOLDER/$REPLICA/spec" 2>/dev/null)"
 else
   cat "$FOLDER/lock/holder" 2>/dev/null || echo "someone who did not say who"
   exit 9
@@ -82,13 +83,33 @@ def _take(run: Run) -> bool:
 
     taken = remote.together({n: lambda n=n, h=h: one(n, h) for n, h in run.hosts.items()})  # type: ignore[misc]
     run.facts["lock.nodes"] = [n for n, done in taken.items() if done.ok]
-    failed = {n: done for n, done in taken.items() if not done.ok}
-    for name, done in failed.items():
-        why = busy(name, done.said) if done.code == TAKEN else f"{name}: its lock could not be taken: {done.said}"
-        run.fail(name, "lock", why)
-    if failed:
+    bad = {n: _why(n, done, run.seen.get(n) if run.verb == "serve" else None) for n, done in taken.items()}
+    for name, why in bad.items():
+        if why:
+            run.fail(name, "lock", why)
+    if any(bad.values()):
         release(run)
-    return not failed
+    return not any(bad.values())
+
+
+def _why(name: str, done: remote.Done, seen: Seen | None) -> str:
+    """Why a lock was not taken, or is of no use to a start: the node is not as it was when that was decided."""
+    if not done.ok:
+        return busy(name, done.said) if done.code == TAKEN else f"{name}: its lock could not be taken: {done.said}"
+    if seen is None or stands(seen, done.text):
+        return ""
+    return f"{name}: another controller, or the unit itself, began a start since this run looked; run again to see what is so now"
+
+
+def stands(seen: Seen, told: str) -> bool:
+    """Between the look and the lock lies a question at a terminal: whoever came first there made what was decided old."""
+    found = re.search(r"^record (\d*) (\w*)$", told, re.MULTILINE)
+    pairs = seen["unit"].pairs
+    return (
+        found is None
+        or "unit" not in seen.sections
+        or (found[1], found[2]) == (pairs.get("generation", ""), pairs.get("recorded_spec", ""))
+    )
 
 
 def release(run: Run) -> None:
@@ -101,6 +122,7 @@ def release(run: Run) -> None:
 
 
 def _call(run: Run, host: Host, script: str, takeover: str) -> remote.Done:
-    values = {"FOLDER": f"{STATE}/{run.plan.cluster}", "HOLDER": holder(run), "TAKEOVER": takeover}
+    replica, _ = run.node(host)
+    values = {"FOLDER": f"{STATE}/{run.plan.cluster}", "REPLICA": replica.name, "HOLDER": holder(run), "TAKEOVER": takeover}
     head = "".join(f"{k}={shlex.quote(v)}\n" for k, v in values.items())
     return remote.run(run.state, host, "bringup-lock", head + script, limit=15)

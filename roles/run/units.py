@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from roles.run.seen import Seen
@@ -21,6 +22,8 @@ class Unit:
     ended: str
     id: str = ""
     started: str = ""
+    enabled: bool = False
+    """A reboot would begin it."""
 
     @property
     def any(self) -> bool:
@@ -44,4 +47,11 @@ def unit(seen: Seen, runtime: str = "docker") -> Unit:
         ended=found.get("ended", ""),
         id=found.get("id", ""),
         started=found.get("started") or found.get("since", ""),
+        enabled=found.get("enabled") == "enabled",
     )
+
+
+def doing(seen: Seen) -> tuple[str, str]:
+    """What a node's unit says of itself: a word, and why."""
+    found = re.match(r"spec=\w* generation=\d* state=([a-z-]+) why=(.*)", seen["gang"].text)
+    return (found[1], found[2].strip()) if found else ("", "")

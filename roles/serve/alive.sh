@@ -30,7 +30,8 @@ answered() {  # answered RANK: says nothing when a token came in time, or the re
   [[ $answer =~ ^HTTP/[0-9.]+\ ([0-9]+) ]] || { echo "no answer"; return; }
   case ${BASH_REMATCH[1]} in
     200) [[ $answer =~ \"completion_tokens\":\ *[1-9] ]] || echo "an answer without a token" ;;
-    4??) ;;
+    400 | 413 | 422 | 429) ;;
+    401 | 403) : >"$folder/refused" ;; # it lives, and more cannot be known: to restart it would cure no wrong key
     *) echo "HTTP ${BASH_REMATCH[1]}" ;;
   esac
 }
@@ -47,7 +48,13 @@ all_answer() {  # what each silent rank said, as lines RANK:WORDS
     [ ! -s "$file" ] || printf '%s:%s\n' "${file##*.}" "$(cat "$file")" 2>/dev/null  # who asked may be gone
   done
 }
-counters() {  # how much each rank has done since it began, as RANK=NUMBER words
+counters() {  # how much each rank has done since it began, as RANK=NUMBER words; where nothing counts, when its log last told of work
+  local found
+  found=$(counted)
+  if [ -z "$found" ]; then found=$(worked); found=0=${found:-0}; fi
+  printf '%s' "$found"
+}
+counted() {
   within 10 GET "$METRICS" '' '' | awk '
     /^(vllm|sglang):(prompt_tokens|generation_tokens|request_success)(_total)?[{ ]/ {
       rank = 0
@@ -64,11 +71,16 @@ moved() {  # moved RANK BEFORE AFTER
 }
 # A rank that gives no token and whose counters stand still gets a strike; one that is only slow gets none.
 watch_alive() {
-  local strikes=0 slow= before= after silent dead line rank
+  local strikes=0 slow= blind= before= after silent dead line rank
   trap - TERM INT
   while nap "$EVERY"; do
     [ "$strikes" -gt 0 ] || before=$(counters) # from the first strike on, all the time counts
+    rm -f "$folder/refused"
     silent=$(all_answer)
+    if [ -e "$folder/refused" ]; then
+      [ -n "$blind" ] || note "probe: blind, the engine refuses the key that is kept here; serve sets it anew"
+      blind=1
+    fi
     if [ -z "$silent" ]; then
       [ "$strikes$slow" = 0 ] || note "probe: every rank answers in time again"
       strikes=0 slow=

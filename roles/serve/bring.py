@@ -87,7 +87,7 @@ def up(run: Run, replica: ReplicaPlan) -> str:
     if not isinstance(found, str):
         return _restored(run, found, decision.generation)
     why = _served(run, gang.Gang(run, replica, decision, _secret(run, replica), progress))
-    return failed(run, replica, why) + back.after(run, replica, decision, _restored) if why else ""
+    return failed(run, replica, why) + back.after(run, replica, decision, _restored) if why else _mark(run, replica)
 
 
 def _stopped(run: Run, replica: ReplicaPlan, progress: Progress, drained: bool) -> str:
@@ -109,7 +109,9 @@ def _restored(run: Run, found: back.Kept, generation: int) -> str:
     before = back.shadow(run, found)
     decision = Decision("start", "goes back", (), generation)
     why = _served(before, gang.Gang(before, found.replica, decision, _secret(run, found.replica), _progress(run), kept=found.where))
-    if why and not run.cancel.is_set():
+    if not why:
+        return _mark(before, found.replica)
+    if not run.cancel.is_set():
         gang.stop_all(before, found.replica)
     return why
 
@@ -124,7 +126,7 @@ def _secret(run: Run, replica: ReplicaPlan) -> str:
 
 
 def _served(run: Run, one: gang.Gang) -> str:
-    """Up, launched, proven, and known as proven on its nodes; or why not."""
+    """Up, launched and proven; or why not. A proof that was cut short proves nothing."""
     with run.stage("up", replica=one.replica.name) as stage:
         stage["ok"] = one.up()
     if not stage["ok"]:
@@ -133,13 +135,11 @@ def _served(run: Run, one: gang.Gang) -> str:
     if not why:
         proves: Told = run.facts["prove"]
         why = proves(run, one.replica)
-    if not why:
-        _mark(run, one.replica)
-    return why
+    return why or ("interrupted" if run.cancel.is_set() else "")
 
 
-def _mark(run: Run, replica: ReplicaPlan) -> None:
-    """Proven is written where the next run looks for it; from here on an interrupt leaves the replica alone."""
+def _mark(run: Run, replica: ReplicaPlan) -> str:
+    """Proven is written where the next run looks for it; from here on an interrupt leaves the replica alone. Why not, where it was not."""
     for node in replica.nodes:
         run.undo.pop(node.name, None)
 
@@ -150,9 +150,11 @@ def _mark(run: Run, replica: ReplicaPlan) -> None:
         return run.call(run.hosts[name], "proven", remote.script(PROVEN, values={k: values[k] for k in names}), limit=20)
 
     marked = remote.together({n.name: lambda n=n: one(n.name) for n in replica.nodes})  # type: ignore[misc]
-    for name, done in marked.items():
-        if not done.ok:
-            run.folder.event("unmarked", node=name, why=done.said)  # the next run proves it again
+    bad = {name: done.said for name, done in marked.items() if not done.ok}
+    for name, said in bad.items():
+        why = f"it serves, but that it is proven could not be written there, so it would not begin again by itself: {said}"
+        run.fail(name, "proven", why, f"{run.command}serve.py proves it again")
+    return "".join(f"{name}: proven: {said}" for name, said in [*bad.items()][:1])
 
 
 def failed(run: Run, replica: ReplicaPlan, why: str) -> str:

@@ -4,7 +4,7 @@ trap 'stopping=1; say "stopping as asked"; halt' TERM INT
 
 # One life of the engine; `trouble` says how it ended.
 live() {
-  local deadline began=$SECONDS asked_at=0 looked=$SECONDS kin= one
+  local deadline began=$SECONDS asked_at=0 looked=$SECONDS trimmed=$SECONDS kin= one
   ready= trouble= main=
   heard=() missed=() odd=()
   for one in $PEERS; do
@@ -39,6 +39,7 @@ live() {
       broken || trouble=
     fi
     if [ -n "$trouble" ]; then break; fi
+    if [ $((SECONDS - trimmed)) -ge 10 ]; then trimmed=$SECONDS; trim; fi
     nap 1
   done
   since=$SECONDS
@@ -147,6 +148,7 @@ fresh() {
     [ "$now" = without-docker ] || { state without-docker; note "waits for Docker"; }
     nap 2
   done
+  keep # what a power cut, or a Docker that was down, left unkept
   prepare
 }
 

@@ -17,6 +17,7 @@ generation={{index .Config.Labels "bringup.generation"}}' "$UNIT" 2>/dev/null
 folder=$STATE/$CLUSTER/$REPLICA
 unit="name=$UNIT
 active=$(systemctl show -P ActiveState "$UNIT.service" 2>/dev/null)
+enabled=$(systemctl is-enabled "$UNIT.service" 2>/dev/null)
 sub=$(systemctl show -P SubState "$UNIT.service" 2>/dev/null)
 since=$(systemctl show -P ActiveEnterTimestamp "$UNIT.service" 2>/dev/null)
 present=$([ -e "/etc/systemd/system/$UNIT.service" ] && echo yes)

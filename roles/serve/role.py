@@ -46,7 +46,7 @@ def _whole(run: Run) -> None:
     departed = state.departed(run.plan, run.seen)
     for name, address in departed.items():
         if name not in forgiven:
-            fix = f"run clean with the old inventory, or --data forget={name}"
+            fix = f"clean it with the old inventory and --limit {name} if it can be reached, then serve with --data forget={name}"
             problems.append((name, f"{name} ({address}) left the inventory, and our engine may still run on it", fix))
     for node, why, fix in problems:
         run.fail(node, "whole", why, fix)
@@ -155,7 +155,9 @@ def stop(run: Run) -> None:
 
 def _running(case: Case) -> list[change.Change]:
     one = unit_of(case.seen, case.node.runtime)
-    return [change.Change(f"stop rank {case.node.rank} (generation {one.generation})")] if one.any else []
+    if one.any:
+        return [change.Change(f"stop rank {case.node.rank} (generation {one.generation})")]
+    return [change.Change(f"keep rank {case.node.rank} down: it would begin at the next reboot")] if one.enabled else []
 
 
 def _stop(run: Run, host: Host, case: Case, changes: object) -> str:

@@ -1,5 +1,6 @@
 # Start, watch and stop the engine: in a container, or in a session of its own. `main` is its first process.
 main=
+WORK='(Decode|Prefill) batch|generation throughput: ([1-9]|0\.[0-9]*[1-9])' # engines without counters tell of work in their logs
 if [ "$RUNTIME" = docker ]; then
   owner() { docker inspect -f '{{index .Config.Labels "bringup.cluster"}}/{{index .Config.Labels "bringup.replica"}}' "$UNIT" 2>/dev/null; }
   usable() { timeout 20 docker version >/dev/null 2>&1; }
@@ -17,7 +18,14 @@ if [ "$RUNTIME" = docker ]; then
   halt() { docker stop -t "$STOP" "$UNIT" >/dev/null 2>&1; }
   members() { docker top "$UNIT" -eo pid,comm 2>/dev/null; }
   inside() { docker exec "$UNIT" "$@"; }
-  keep() { docker logs --tail 20000 "$UNIT" >"$folder/logs/$generation.log" 2>&1 || rm -f "$folder/logs/$generation.log"; }
+  keep() {
+    [ "$(owner)" = "$CLUSTER/$REPLICA" ] || return 0
+    if docker logs --tail 20000 "$UNIT" >"$folder/logs/new" 2>&1; then mv -f "$folder/logs/new" "$folder/logs/$generation.log"; fi
+    rm -f "$folder/logs/new"
+  }
+  trim() { :; } # Docker does
+  said() { docker logs --timestamps --tail 5000 "$UNIT" 2>&1; }
+  worked() { said | grep -E "$WORK" | tail -n 1 | cut -c1-23 | tr -cd 0-9; }
 else
   usable() { :; }
   prepare() { :; }
@@ -40,7 +48,16 @@ else
   }
   members() { ps -eo pid=,comm=,pgid= | awk -v group="$main" '$3 == group { print $1, $2 }'; }
   inside() { "$@"; }
-  keep() { [ ! -s "$folder/engine.log" ] || mv -f "$folder/engine.log" "$folder/logs/$generation.log"; }
+  keep() {
+    [ -s "$folder/engine.log" ] || [ -s "$folder/engine.log.1" ] || return 0
+    cat "$folder/engine.log.1" "$folder/engine.log" 2>/dev/null | tail -n 20000 >"$folder/logs/$generation.log"
+    rm -f "$folder/engine.log" "$folder/engine.log.1"
+  }
+  trim() { # the engine appends: what it says meanwhile comes after
+    [ "$(wc -c 2>/dev/null <"$folder/engine.log" || echo 0)" -gt "${LOG_BYTES:=67108864}" ] || return 0
+    cp -f "$folder/engine.log" "$folder/engine.log.1" && : >"$folder/engine.log"
+  }
+  worked() { grep -cE "$WORK" "$folder/engine.log"; }
 fi
 
 lives() { [ -n "$main" ] && [ -d "/proc/$main" ]; }

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from roles.plan import diff
 from roles.plan.plan import Plan, ReplicaPlan
 from roles.run.seen import Seen
-from roles.run.units import unit
+from roles.run.units import doing, unit
 
 What = Literal["nothing", "follow", "start", "restart", "back"]
 
@@ -52,6 +52,9 @@ def decide(plan: Plan, replica: ReplicaPlan, seen: Mapping[str, Seen], answers: 
         return Decision("follow", "answers, and was not proven yet", (), units[0].generation)
     if not down and not any(u.proven for u in units):
         return Decision("follow", "is starting already", (), units[0].generation)
+    head = seen[replica.nodes[0].name]
+    if not down and doing(head)[0] == "starting":
+        return Decision("follow", "begins again by itself", (), units[0].generation)
     why = f"does not run on {', '.join(down)}" if down else f"does not answer (health {health or 'silent'})"
     return Decision("restart", why, (), following)
 

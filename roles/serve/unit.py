@@ -30,7 +30,7 @@ TimeoutStopSec={stop}
 LimitMEMLOCK=infinity
 LimitNOFILE=1048576
 TasksMax=infinity
-
+{own}
 [Install]
 WantedBy=multi-user.target
 """
@@ -120,9 +120,10 @@ def engine_script(plan: Plan, replica: ReplicaPlan, node: NodePlan) -> str:
 
 def service(plan: Plan, replica: ReplicaPlan, node: NodePlan) -> str:
     stop = int(plan.verify["timeouts"]["stop"]) + 30
+    own = "" if node.runtime == "docker" else "PrivateTmp=yes\n"  # what an engine leaves in /tmp goes with it
     return SERVICE.format(
         cluster=plan.cluster, replica=replica.name, rank=node.rank, model=plan.model, engine=plan.engine, version=plan.version,
-        script=script_path(plan, replica), stop=stop,
+        script=script_path(plan, replica), stop=stop, own=own,
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from roles.run.report.words import moment, when
 from roles.run.run import Run
 from roles.run.seen import Seen
 from roles.run.terminal import Rows
-from roles.run.units import unit
+from roles.run.units import doing, unit
 
 WINDOW = 2.0
 HUNG_AFTER = 8.0
@@ -97,7 +97,7 @@ def _node(run: Run, node: NodePlan) -> tuple[tuple[str, ...], str]:
     if not one.running and word:
         said = f"{word}{f': {why}' if why else ''}"
         return (f"generation {one.generation}", "", "", said), f"is {said}"
-    state = "proven" if one.proven else f"starting: {_stage(run, node)}"
+    state = f"{'begins again' if one.proven else 'starting'}: {_stage(run, node)}" if word == "starting" or not one.proven else "proven"
     cells = (f"generation {one.generation}", f"up {_uptime(one.started)}", _memory(seen), state)
     return cells, "" if one.active and one.running else f"unit {seen['unit'].pairs.get('active')}, container not running"
 
@@ -108,12 +108,6 @@ def _proxy(run: Run, head: NodePlan) -> Iterator[tuple[tuple[str, ...], str]]:
     if port is not None and state:
         why = "" if state == "active" else f"{head.name}: the proxy on port {port} is {state}"
         yield (head.name, "proxy", f"port {port}", "", "", "runs" if state == "active" else state), why
-
-
-def doing(seen: Seen) -> tuple[str, str]:
-    """What a node's unit says of itself: a word, and why."""
-    found = re.match(r"spec=\w* generation=\d* state=([a-z-]+) why=(.*)", seen["gang"].text)
-    return (found[1], found[2].strip()) if found else ("", "")
 
 
 def history(seen: Mapping[str, Seen]) -> list[str]:

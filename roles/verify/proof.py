@@ -45,6 +45,8 @@ class Proof:
     verify: Mapping[str, Any]
     key: str
     cancelled: Callable[[], bool] = lambda: False
+    lenient: bool = False
+    """Whether a rank that generates for others, and has no token for us in time, counts as living."""
     client: openai.OpenAI = field(init=False)
 
     def __post_init__(self) -> None:
@@ -126,7 +128,7 @@ class Proof:
         """Tokens from every data-parallel rank, seen in its own counter."""
         ranks, header = int(self.verify["ranks"]), self.verify["rank_header"]
         if ranks == 1:
-            return f"{self._short(None)} tokens"
+            return f"{self._one()} tokens"
         before = self._generated()
         seen: set[str] = set()
         if header:
@@ -134,11 +136,13 @@ class Proof:
                 try:
                     self._short({header: str(rank)})
                 except (openai.APITimeoutError, httpx2.TimeoutException):
+                    if self.lenient and str(rank) in judge.moved(before, self._generated()):
+                        continue
                     raise Refuted(f"rank {rank} did not answer one short completion within {self.patience:.0f} s") from None
                 except openai.APIStatusError as e:
                     raise Refuted(f"rank {rank} answered HTTP {e.status_code}: {_first(e.message)}") from None
         for turn in range(TRIES):
-            seen = judge.moved(before, self._generated(fresh=bool(turn)))
+            seen = judge.moved(before, self._generated())
             if len(seen) >= ranks:
                 return f"{ranks} of {ranks} ranks generated tokens"
             if not header:
@@ -151,8 +155,19 @@ class Proof:
         silent = [str(r) for r in range(ranks) if str(r) not in seen]
         raise Refuted(f"no token was counted for rank {', '.join(silent)}: vllm:generation_tokens_total of these engines did not move")
 
-    def _generated(self, fresh: bool = True) -> dict[str, float]:
+    def _one(self) -> int:
+        before = self._generated() if self.lenient else {}
+        try:
+            return self._short(None)
+        except (openai.APITimeoutError, httpx2.TimeoutException):
+            if not (before and (after := sum(self._generated().values()) - sum(before.values())) > 0):
+                raise
+            return int(after)
+
+    def _generated(self) -> dict[str, float]:
         answer = self._get(self.verify["paths"]["metrics"], timeout=30.0)
+        if answer.status_code != 200 and self.lenient and int(self.verify["ranks"]) == 1:
+            return {}
         if answer.status_code != 200:
             raise Refuted(
                 f"{self.verify['paths']['metrics']} says {answer.status_code}, and without counters no rank can be told from another"

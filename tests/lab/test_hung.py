@@ -86,6 +86,28 @@ def test_what_dies_again_and_again_is_given_up_and_status_says_so(lab: RunningLa
     assert site.run("status").code == 0
 
 
+def test_what_gave_up_is_kept_down_by_a_stop(lab: RunningLab, site: Site) -> None:
+    for node in site.members:
+        knobs(lab, site, node, "die=weights")
+    time.sleep(LIVENESS["stable"])
+    lab.exec("n0", kill("VLLM::EngineCore", outages.unit(site)))
+    ended = time.monotonic() + 90
+    while lab.exec("n0", f"systemctl is-active {outages.unit(site)} || :").strip() != "failed":
+        assert time.monotonic() < ended, outages.history(lab, site)
+        time.sleep(0.5)
+    for node in site.members:
+        knobs(lab, site, node, "")
+        assert lab.exec(node, f"systemctl is-enabled {outages.unit(site)}").strip() == "enabled", "a reboot would begin it"
+    ran = site.run("stop", "-y")
+    assert ran.code == 0, ran.err
+    assert "keep rank 0 down: it would begin at the next reboot" in ran.err
+    assert lab.exec("n0", f"systemctl is-enabled {outages.unit(site)} || :").strip() == "disabled"
+    again = site.run("stop", "-y")
+    assert (again.code, again.success) == (0, 0), again.err
+    served = site.run("serve", "-y", "--data", "soak=0")
+    assert served.code == 0, served.err
+
+
 def test_what_was_stopped_stays_down_after_a_reboot(lab: RunningLab, site: Site) -> None:
     assert site.run("stop", "-y").code == 0
     outages.power(lab, *site.members)

@@ -161,3 +161,41 @@ def test_a_process_that_ignores_term_is_killed(tmp_path: Path) -> None:
     finally:
         one.kill()
         one.wait()
+
+
+@pytest.mark.parametrize(
+    ("start", "clock", "said"),
+    [
+        (5000, ["1700000000", "100"], "2023-11-14 22:14:10 UTC"),
+        (0, ["1700000000", "100"], ""),
+        (5000, [], ""),
+        (5000, ["1700000000"], ""),
+        (5000, ["x", "100"], ""),
+        (5000, ["1700000000", "0"], ""),
+    ],
+)
+def test_a_process_is_listed_with_the_time_it_began(start: int, clock: list[str], said: str) -> None:
+    assert clean.began(start, clock) == said
+
+
+def test_the_time_stands_in_its_row() -> None:
+    rows, held = [INIT, row(9, 1, "VLLM::EngineCore")], [hold(9, "VLLM::EngineCore")]
+    found = seen(rows, held)
+    timed = Seen("n0", {**found.sections, **sections(f"{MARK}boot 0\n1700000000 100\n")})
+    assert [p.row()[:44] for p in classified(timed, UNIT, "a2")] == ["pid 9 (root, since 2023-11-14 22:14:10 UTC):"]
+    assert [p.row()[:13] for p in classified(found, UNIT, "a2")] == ["pid 9 (root):"]
+
+
+def test_a_container_that_is_not_there_is_said_and_is_no_success(tmp_path: Path) -> None:
+    """The double of docker knows one container."""
+    script = Path(clean.__file__).with_name("end.sh").read_text(encoding="utf-8")
+    double = 'docker() { [ "$1" = stop ] && [ "$5" = theirs ]; }\nPROCESSES= CONTAINERS="$1"\n'
+    (tmp_path / "typo").touch()
+
+    def end(names: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["bash", "-c", double + script, "end", names], capture_output=True, text=True, cwd=tmp_path, timeout=30)
+
+    assert (end("theirs").returncode, end("theirs").stdout) == (0, "")
+    wrong = end("theirs typ*")
+    assert wrong.returncode == 1
+    assert wrong.stdout == "container typ* was not stopped: there is none of this name\n"

@@ -52,6 +52,8 @@ def test_both_nodes_without_power_come_back_by_themselves(pair: Pair) -> None:
     assert until(lambda: "waits for rank 0" in pair.nodes[1].history, 10)
     pair.nodes[0].begin(asked=False)
     assert pair.serves(30, generation=2), pair.nodes[0].history + pair.nodes[1].history
+    for node in pair.nodes:
+        assert "weights" in (node.folder / "logs" / "1.log").read_text(), "what the dead engine had said"
 
 
 def test_rank_0_waits_until_a_node_that_left_is_back(pair: Pair) -> None:

@@ -61,6 +61,16 @@ def test_what_is_done_follows_from_what_was_seen(
     assert decide(PLAN, REPLICA, both(first, second, health), answers).what == what
 
 
+@pytest.mark.parametrize(("word", "what"), [("starting", "follow"), ("serving", "restart"), ("down", "restart"), ("", "restart")])
+def test_what_begins_again_by_itself_is_followed_and_what_hangs_is_not(word: str, what: str) -> None:
+    found = both(UP, UP, health="")
+    head = REPLICA.nodes[0].name
+    said = f"\n{MARK}gang 0\nspec={REPLICA.spec} generation=3 state={word} why=\n" if word else ""
+    found[head] = Seen(head, {**found[head].sections, **sections(said)})
+    decision = decide(PLAN, REPLICA, found)
+    assert (decision.what, decision.generation) == (what, 3 if what == "follow" else 4)
+
+
 def test_a_restart_is_the_next_generation_and_an_adopted_start_is_not() -> None:
     assert decide(PLAN, REPLICA, both({**UP, "spec": "x"}, UP)).generation == 4
     assert decide(PLAN, REPLICA, both({**UP, "proven": ""}, {**UP, "proven": ""})).generation == 3
