@@ -20,13 +20,13 @@ from roles.run.run import Run
 from roles.run.seen import Seen
 from roles.run.terminal import Rows
 from roles.run.units import doing, unit
+from roles.status import device
 
 WINDOW = 2.0
 HUNG_AFTER = 8.0
 HISTORY = 12
 TAIL = Path(__file__).with_name("tail.sh")
 Pulse = Callable[[Run, ReplicaPlan], str]
-HBM = re.compile(r"(\d+)\s*/\s*(\d+)\s*\|\s*$")
 
 
 def show(run: Run, pulse: Pulse) -> int:
@@ -72,7 +72,8 @@ def _replica(run: Run, replica: ReplicaPlan, pulse: Pulse) -> tuple[list[Rows], 
     health = run.seen[replica.nodes[0].name]["health"].first
     if health == "200":
         ranks, hung = _ranks(run, replica)
-        tables.append(Rows([_rank(name, numbers) for name, numbers in ranks.items()], right=range(1, 5), indent=2))
+        rows = [_rank(name, numbers) for name, numbers in ranks.items()] or [("tokens", "not counted: the engine gives no metrics")]
+        tables.append(Rows(rows, right=range(1, 5), indent=2))
         data["ranks"] = ranks
         problems += [hung] if hung else []
         silent = "" if hung else pulse(run, replica)
@@ -98,7 +99,7 @@ def _node(run: Run, node: NodePlan) -> tuple[tuple[str, ...], str]:
         said = f"{word}{f': {why}' if why else ''}"
         return (f"generation {one.generation}", "", "", said), f"is {said}"
     state = f"{'begins again' if one.proven else 'starting'}: {_stage(run, node)}" if word == "starting" or not one.proven else "proven"
-    cells = (f"generation {one.generation}", f"up {_uptime(one.started)}", _memory(seen), state)
+    cells = (f"generation {one.generation}", f"up {_uptime(one.started)}", device.memory(seen), state)
     return cells, "" if one.active and one.running else f"unit {seen['unit'].pairs.get('active')}, container not running"
 
 
@@ -140,14 +141,6 @@ def _uptime(started: str) -> str:
     return duration((datetime.now(timezone.utc) - datetime.fromisoformat(found[0]).replace(tzinfo=timezone.utc)).total_seconds())
 
 
-def _memory(seen: Seen) -> str:
-    """Device memory of the node, where the tool's table tells it."""
-    pairs = [(int(m[1]), int(m[2])) for line in seen["npu-smi.info"].lines if (m := HBM.search(line)) and int(m[2]) > 0]
-    if not pairs:
-        return ""
-    return f"HBM {sum(p[0] for p in pairs) / 1024:.0f} of {sum(p[1] for p in pairs) / 1024:.0f} GiB"
-
-
 def _ranks(run: Run, replica: ReplicaPlan) -> tuple[dict[str, dict[str, float]], str]:
     """What each rank does; and whether requests run while no token comes."""
     path = run.plan.verify["paths"]["metrics"]
@@ -173,9 +166,9 @@ def _ranks(run: Run, replica: ReplicaPlan) -> tuple[dict[str, dict[str, float]],
     for engine, count in sorted(metrics.generated(last).items()):
         rows[engine or "0"] = {
             "tokens_per_s": round((count - metrics.generated(first).get(engine, count)) / passed, 1),
-            "running": metrics.metrics(last, "vllm:num_requests_running").get(engine, 0.0),
-            "waiting": metrics.metrics(last, "vllm:num_requests_waiting").get(engine, 0.0),
-            "kv_use": metrics.metrics(last, "vllm:kv_cache_usage_perc").get(engine, 0.0),
+            "running": metrics.known(last, metrics.RUNNING).get(engine, 0.0),
+            "waiting": metrics.known(last, metrics.WAITING).get(engine, 0.0),
+            "kv_use": metrics.known(last, metrics.CACHE).get(engine, 0.0),
         }
     stuck = _stuck(first, last)
     hung = f"rank {', '.join(stuck)} is hung: requests run, no token came for {passed:.0f} s, though health says 200" if stuck else ""
@@ -190,5 +183,5 @@ def _rank(rank: str, numbers: Mapping[str, float]) -> tuple[str, ...]:
 def _stuck(first: str, last: str) -> list[str]:
     """Ranks with requests at work at both looks and no token between them."""
     before, after = metrics.generated(first), metrics.generated(last)
-    busy = [metrics.metrics(text, "vllm:num_requests_running") for text in (first, last)]
+    busy = [metrics.known(text, metrics.RUNNING) for text in (first, last)]
     return [e or "0" for e in after if after[e] <= before.get(e, 0.0) and all(b.get(e, 0) > 0 for b in busy)]
