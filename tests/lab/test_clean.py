@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Iterator
 
 import pytest
@@ -49,6 +50,7 @@ def orphan(lab: RunningLab) -> set[str]:
 
 
 HOLD = "systemd-run -q --collect --unit {} --property=StandardInput=file:/dev/{}"
+SESSION = "setsid -f systemd-run -q --scope --collect --unit session-decoy-{} </dev/null >/dev/null 2>&1 "
 DECOYS = {
     "holder": HOLD.format("decoy-holder", "davinci3") + " sleep 1000",
     "service": HOLD.format("decoy-service", "davinci4") + " bash -c 'exec -a VLLM::Worker_TP0 sleep 1000'",
@@ -63,32 +65,47 @@ DECOYS = {
     "spawned": "systemd-run -q --collect --unit decoy-spawned python3 -c "
     "'from multiprocessing.spawn import spawn_main; import time; time.sleep(1000)'",
     "logger": "systemd-run -q --collect --unit decoy-logger bash -c 'exec -a \"tail -f vllm.log\" sleep 1000'",
+    "live": SESSION.format("live") + "bash -c 'bash -c \"exec -a VLLM::EngineCore sleep 2001\" 3</dev/davinci2; true'",
+    "bystander": SESSION.format("bystander") + "bash -c 'exec -a trainer sleep 2002' 3</dev/davinci2",
+    "idle": SESSION.format("idle") + "bash -c 'exec -a \"vllm serve /models/other\" sleep 2003'",
 }
+LOGGED_IN = {"live": 2001, "bystander": 2002, "idle": 2003}
+"""Of somebody who is logged in: an engine with a living parent, a holder that is no engine, an engine that holds nothing."""
 
 
-@pytest.fixture(params=[1, pytest.param(10, marks=pytest.mark.long)], ids=["ten", "a hundred"])
+@pytest.fixture(params=[1, pytest.param(10, marks=pytest.mark.long)], ids=["thirteen", "a hundred and thirty"])
 def decoys(lab: RunningLab, request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
     """Things that look like engines, hold a device or a port, and are not ours: their main pids."""
     many = {f"{name}-{n}" if n else name: copied(line, n) for n in range(request.param) for name, line in DECOYS.items()}
     for line in many.values():
         lab.exec(NODE, line)
+    end = time.monotonic() + 10
+    while "0" in alive(lab, many).values() and time.monotonic() < end:
+        time.sleep(0.2)
     yield alive(lab, many)
     boxes = " ".join(f"decoy-{name}" for name in many if name.startswith("container"))
-    lab.exec(NODE, f"systemctl stop 'decoy-*' 2>/dev/null; docker rm -f {boxes} >/dev/null 2>&1 || :")
+    lab.exec(NODE, f"systemctl stop 'decoy-*' 'session-decoy-*' 2>/dev/null; docker rm -f {boxes} >/dev/null 2>&1 || :")
 
 
 def copied(line: str, n: int) -> str:
     """The n-th of a kind: another unit or container, another port."""
     if not n:
         return line
-    return re.sub(r"(decoy-\w+)", rf"\1-{n}", line).replace("http.server 60005", f"http.server {60005 + n}")
+    other = re.sub(r"sleep (200\d)", lambda found: f"sleep {int(found[1]) + 10 * n}", re.sub(r"(decoy-\w+)", rf"\1-{n}", line))
+    return other.replace("http.server 60005", f"http.server {60005 + n}")
 
 
 def alive(lab: RunningLab, names: Iterable[str]) -> dict[str, str]:
     asks = []
     for name in names:
-        box = name.startswith("container")
-        asks.append(f"docker inspect -f '{{{{.State.Pid}}}}' decoy-{name}" if box else f"systemctl show -P MainPID decoy-{name}")
+        kind, _, number = name.partition("-")
+        if kind in LOGGED_IN:  # a scope has no first process; how long it sleeps is its name
+            last = LOGGED_IN[kind] + 10 * int(number or 0)
+            asks.append(f"ps -eo pid,comm,args | awk '$2 == \"sleep\" && $NF == {last} {{ print $1; n = 1 }} END {{ if (!n) print 0 }}'")
+        elif kind == "container":
+            asks.append(f"docker inspect -f '{{{{.State.Pid}}}}' decoy-{name}")
+        else:
+            asks.append(f"systemctl show -P MainPID decoy-{name}")
     return dict(zip(names, lab.exec(NODE, "; ".join(asks)).split(), strict=True))
 
 

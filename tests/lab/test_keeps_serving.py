@@ -43,8 +43,11 @@ def recovered(lab: RunningLab, site: Site, outage: Outage) -> float:
 def test_it_comes_back_and_every_rank_answers(
     lab: RunningLab, site: Site, outage: Outage, record_property: Callable[[str, object], None]
 ) -> None:
+    ended = max(outages.generations(lab, site))
     record_property(f"seconds until {outage.name} is over", recovered(lab, site, outage))
-    assert lab.exec("n0", f"ls {outages.folder(site)}/logs"), "what the last generation said is kept"
+    for node in site.members:
+        kept = lab.exec(node, f"wc -c <{outages.folder(site)}/logs/{ended}.log")
+        assert int(kept) > 0, f"what {node} said in generation {ended}"
 
 
 @pytest.mark.long

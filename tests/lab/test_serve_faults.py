@@ -130,6 +130,10 @@ def test_ctrl_c_ends_with_130_leaves_nothing_running_and_the_next_run_converges(
     assert ran.report["exit"] == 130
     assert running(lab, site) == {"n0": "", "n1": ""}
     assert lab.ssh("n0", "ls -d /var/lib/bringup/faults/lock 2>/dev/null || :") == ""
+    site.data["env"] = {}
+    again = site.run("serve", "-y", "--data", "soak=1s")
+    assert again.code == 0, again.err
+    assert site.run("stop", "-y").code == 0
 
 
 @pytest.mark.parametrize("stage", STAGES)
