@@ -137,5 +137,6 @@ def settings(case: Case) -> Answer:
         asked = [n for n in ("mirrors", "insecure", "data_root") if getattr(keys.docker, n)] + (["proxy"] if keys.proxy else [])
         return good(f"{', '.join(asked)} as in the inventory" if asked else "its own")
     what = ", ".join(c.what for c in todo.changes)
-    root = f"; images in {now.in_force(ROOT)[0]} stay there" if "restart" in what and keys.docker.data_root and now.in_force(ROOT) else ""
-    return warn(f"differ: to do: {what}{root}", "the inventory's settings", PREPARE)
+    left = [r for r in now.in_force(ROOT) if keys.docker.data_root and r.rstrip("/") != str(keys.docker.data_root).rstrip("/")]
+    stays = f"; images in {left[0]} stay there" if left and "io.containerd.snapshotter" not in str(now.info.get("DriverStatus")) else ""
+    return warn(f"differ: to do: {what}{stays}", "the inventory's settings", PREPARE)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from roles.image.parse import verdict
 from roles.image.present import different, image
-from roles.image.work import images, repository, work
+from roles.image.work import images, left_in, repository, stays, work
 from roles.plan.yamlfile import read_mapping
 from roles.run.checks import Answer, Case, Test, check, fail, good, skip, warn
 from roles.run.seen import NOTHING
@@ -33,19 +33,21 @@ def looked(test: Test) -> Test:
 @check("image.present", "The engine's image is on the node", runtimes=RUNTIMES)
 @looked
 def present(case: Case) -> Answer:
-    here = image(case.seen)
+    here = stays(case)
     if here:
         return good(f"{case.node.image} is {here.short}")
+    left = left_in(case) if image(case.seen) else ""
+    seen = f"{case.node.image} is {f'in {left}, and Docker is to leave that folder' if left else 'not here'}"
     archive = case.known.keys.image_archive
     if archive and not case.seen["image.archive"].ok:
-        return fail(f"{case.node.image} is not here, and neither is {archive}", "the archive on every node", "copy it there")
-    return warn(f"{case.node.image} is not here", f"loaded from {archive}" if archive else "pulled", PREPARE)
+        return fail(f"{seen}; {archive} is not here", "the archive on every node", "copy it there")
+    return warn(seen, f"loaded from {archive}" if archive else "pulled", PREPARE)
 
 
 @check("image.same", "The nodes of the replica have the same image", why="EI0005, EI0008: ranks must match", runtimes=RUNTIMES, nodes=2)
 @looked
 def same(case: Case) -> Answer:
-    here = image(case.seen)
+    here = stays(case)
     if not here:
         return skip(LATER)
     have = images(case)
@@ -102,7 +104,7 @@ def space(case: Case) -> Answer:
 @looked
 def registry(case: Case) -> Answer:
     keys = case.known.keys
-    if image(case.seen):
+    if stays(case):
         return skip("the image is here")
     if keys.image_archive:
         return skip("the image comes from an archive")

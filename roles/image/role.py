@@ -12,10 +12,10 @@ from pyinfra.api.operation import operation
 from pyinfra.api.state import State, StateStage
 from pyinfra.context import ctx_host
 
-from roles.image.present import Image, different, image, read
+from roles.image.present import Image, different, read
 from roles.image.progress import Progress
 from roles.image.why import why
-from roles.image.work import decide, work
+from roles.image.work import decide, stays, work
 from roles.run import change, remote
 from roles.run.change import Change
 from roles.run.checks import Case
@@ -30,7 +30,7 @@ IDS = "image.id"
 def pull(run: Run) -> None:
     """The plan's image on every node, the same on all nodes of a replica."""
     host: Host = ctx_host.get()  # type: ignore[no-untyped-call]
-    here = image(run.seen[host.name])
+    here = stays(change.case(run, host))
     if here:
         _note(run, host.name, here)
     change.step(run, "image", decide, _pull)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from roles.image.present import Image, different, image
 from roles.run.change import Change
@@ -25,11 +25,13 @@ def work(case: Case) -> Work:
     node, keys = case.node, case.known.keys
     if node.runtime != "docker" or not node.image:
         return Work()
-    here = image(case.seen)
+    here = stays(case)
     everywhere = images(case)
     if here and ("@sha256:" in node.image or not different(everywhere)):
         return Work()
-    why = "the nodes have different images under this name" if here else "it is not on this node"
+    left = left_in(case) if image(case.seen) else ""
+    absent = f"Docker leaves it in {left}" if left else "it is not on this node"
+    why = "the nodes have different images under this name" if here else absent
     if keys.image_archive:
         return Work(archive=keys.image_archive, why=why)
     names = (node.image, *case.known.build.mirrors)
@@ -37,9 +39,20 @@ def work(case: Case) -> Work:
     return Work(tuple(dict.fromkeys([*exact, *names])), why=why)
 
 
+def left_in(case: Case) -> str:
+    """The folder whose images Docker no longer sees once it has the inventory's data_root."""
+    root, wanted = case.seen["image.host"].pairs.get("root", ""), case.known.keys.docker.data_root
+    return root if root and wanted and root.rstrip("/") != str(wanted).rstrip("/") else ""
+
+
+def stays(case: Case) -> Image | None:
+    """The image of this node, where Docker still has it after it got the inventory's settings."""
+    return None if left_in(case) else image(case.seen)
+
+
 def images(case: Case) -> list[tuple[str, Image]]:
     """What the replica's nodes have, as far as they were seen."""
-    found = [(n.name, image(case.of(n))) for n in case.replica.nodes]
+    found = [(n.name, stays(replace(case, node=n, seen=case.of(n)))) for n in case.replica.nodes]
     return [(name, i) for name, i in found if i]
 
 

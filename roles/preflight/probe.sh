@@ -29,7 +29,7 @@ near() {
   printf '%s' "${near_path:-/}"
 }
 disks=
-for path in "$STATE" ${WEIGHTS:+"$WEIGHTS"} /dev/shm; do
+for path in "$STATE" /dev/shm; do # the weights' folder may be full or read-only: weights.space judges it
   disks="$disks$path $(timeout 5 df -P -B1 "$(near "$path")" 2>/dev/null | awk 'NR == 2 { print $2, $4, $6 }')
 "
 done

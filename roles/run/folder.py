@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -21,11 +24,12 @@ class Folder:
 
     def __init__(self, cluster: str, verb: str, runs: str | None = None, now: datetime | None = None) -> None:
         stamp = (now or datetime.now(timezone.utc)).strftime("%Y%m%dT%H%M%SZ")
-        self.parent = Path(runs).expanduser().absolute() / cluster if runs else ROOT / "runs" / cluster
+        self.parent = Path(os.path.expanduser(runs)).absolute() / cluster if runs else ROOT / "runs" / cluster
         self.name = f"{stamp}-{verb}"
         self.secrets: Callable[[], list[str]] = list
         """What this run knows and nothing written here may hold; asked each time, for a key can be made on the way."""
         self._path: Path | None = None
+        self._begun = self._broken = False
 
     @property
     def path(self) -> Path:
@@ -45,7 +49,7 @@ class Folder:
     def event(self, kind: str, **facts: Any) -> None:
         """One line, written at once: what a reader needs when the controller is gone."""
         line = about.without({"time": now(), "event": kind, **facts}, self.secrets())
-        with (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
+        with self._kept(), (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
     def node_file(self, node: str, suffix: str) -> Path:
@@ -56,7 +60,7 @@ class Folder:
 
     def keep(self, node: str, suffix: str, text: str, fresh: bool = False) -> None:
         """What a node said goes into its file without what it gives away; at the end of it, or in place of what was there."""
-        with self.node_file(node, suffix).open("w" if fresh else "a", encoding="utf-8") as file:
+        with self._kept(), self.node_file(node, suffix).open("w" if fresh else "a", encoding="utf-8") as file:
             file.write(redact(text, self.secrets()))
 
     def plan(self, data: dict[str, Any]) -> None:
@@ -68,9 +72,28 @@ class Folder:
 
     def _whole(self, name: str, data: dict[str, Any]) -> None:
         """Whole or not at all."""
-        part = self.path / f"{name}.part"
-        part.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(part, self.path / name)
+        with self._kept():
+            part = self.path / f"{name}.part"
+            part.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            os.replace(part, self.path / name)
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        """The first write must succeed; a later one that does not ends no run: what matters is on the nodes."""
+        try:
+            yield
+            self._begun = True
+        except OSError as e:
+            if not self._begun:
+                if self._path:
+                    shutil.rmtree(self._path, ignore_errors=True)
+                raise
+            if not self._broken:
+                self._broken = True
+                print(f"{self.unwritable(e)}; the run goes on, and its record has gaps", file=sys.stderr, flush=True)
+
+    def unwritable(self, problem: OSError) -> str:
+        return f"the run folder in {self.parent} cannot be written: {problem.strerror or problem}"
 
 
 def now() -> str:

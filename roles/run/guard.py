@@ -33,7 +33,7 @@ def watch(run: Run) -> None:
         code = CODES[signal.Signals(number)]
         if interrupts[0] > 1:  # at once: nothing is asked of any node any more
             _left_running(run)
-            run.close(code)
+            _record(run, code)
             terminal.BLOCK.end()
             os._exit(code)
         run.facts["interrupt"] = gevent.spawn(_interrupted, run, code)
@@ -61,8 +61,9 @@ def _left_running(run: Run) -> None:
 
 def _leave(run: Run, code: int) -> None:
     lock.release(run)
-    run.close(code)
-    print(f"report: {run.folder.path / 'report.json'}", file=sys.stderr, flush=True)
+    _record(run, code)
+    if (report := run.folder.path / "report.json").exists():
+        print(f"report: {report}", file=sys.stderr, flush=True)
     terminal.BLOCK.end()
     os._exit(code)
 
@@ -72,7 +73,15 @@ def _close(run: Run) -> None:
     if "interrupt" in run.facts:
         run.facts["interrupt"].join()  # it stops what runs, and leaves with its own exit status
     lock.release(run)  # pyinfra's SSH connections are still open here
-    run.close(1 if run.failures or run.state.failed_hosts else 0)
+    _record(run, 1 if run.failures or run.state.failed_hosts else 0)
+
+
+def _record(run: Run, code: int) -> None:
+    """A report that cannot be written is said in one line; the exit status stays what it is."""
+    try:
+        run.close(code)
+    except Exception as e:
+        print(f"the report in {run.folder.parent} could not be written: {e}", file=sys.stderr, flush=True)
 
 
 def _noting(run: Run) -> BaseStateCallback:

@@ -18,6 +18,7 @@ from roles.run.run import Run
 from roles.run.source import changes, from_pyinfra
 
 _RUNS: dict[tuple[int, str], Run] = {}
+_BEGUN: set[tuple[int, str]] = set()
 
 
 def verb(name: str) -> Run:
@@ -25,6 +26,9 @@ def verb(name: str) -> Run:
     now: State = ctx_state.get()  # type: ignore[no-untyped-call]
     key = (id(now), name)
     if key not in _RUNS:  # nothing in _begin yields to another host
+        if key in _BEGUN:  # refused, and said by the host before
+            sys.exit(2)
+        _BEGUN.add(key)
         _RUNS[key] = _begin(now, name)
     return _RUNS[key]
 
@@ -52,9 +56,13 @@ def _begin(now: State, name: str) -> Run:
         if n.name not in reached
     }
     hosts = {n.name: reached[n.name] for n in plan.nodes if n.name in reached}
-    run = Run(name, plan, options, now, hosts, missing, Folder(plan.cluster, name, options.get("runs")), _command(name), dry, yes)
+    folder = Folder(plan.cluster, name, options.get("runs"))
+    run = Run(name, plan, options, now, hosts, missing, folder, _command(name), dry, yes)
+    try:
+        folder.plan(plan.data())
+    except OSError as e:
+        usage(f"{folder.unwritable(e)}; nothing was changed; name another folder: --data runs=DIR")
     guard.watch(run)
-    run.folder.plan(plan.data())
     run.folder.event("run", verb=name, plan_hash=plan.hash, nodes=list(hosts), missing=missing, dry=dry)
     return run
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from roles.run.checks import Case, Say, check, fail, good, warn
+from roles.run.checks import Case, Say, check, fail, good, skip, warn
 from roles.venv.role import made, wanted
 
 RUNTIMES = ("venv",)
@@ -49,7 +49,10 @@ def same(case: Case) -> Say | None:
 
 @check("venv.room", "room for the environment", runtimes=RUNTIMES)
 def room(case: Case) -> Say:
-    free = int(case.seen["venv.host"].pairs.get("free") or 0)
+    text = case.seen["venv.host"].pairs.get("free", "")
+    if not text:
+        return skip("the room could not be read")
+    free = int(text)
     if free < ROOM and not made(case):
         return warn(f"{free / (1 << 30):.0f} GiB free", f"{ROOM >> 30} GiB", "free space under /var/lib/bringup")
     return good(f"{free / (1 << 30):.0f} GiB free")

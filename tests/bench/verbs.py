@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -12,14 +13,21 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 
-from roles.plan.plan import make
+from roles.image.parse import script as parse
+from roles.plan.node import NodePlan
+from roles.plan.plan import Plan, make
 from roles.plan.source import read_inventory
 from roles.run.look import probe_script
+from roles.run.remote import BOOT
+from roles.run.seen import sections
 from tests.lab import nodes
 from tests.lab.double_image import double_image
 from tests.lab.engine import pair
 from tests.lab.place import Place
-from tests.lab.verbs import DOUBLE, Site
+from tests.lab.verbs import DOUBLE, Ran, Site
+
+LOOK = {"FABRIC": "off", "PARSE": 1}
+"""As the verb looks with fabric=off."""
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -28,43 +36,65 @@ def seconds(work: Callable[[], object]) -> float:
     return time.monotonic() - began
 
 
-def plain(place: Place, site: Site) -> None:
-    """The same probe by one plain ssh to each node, side by side."""
-    plan = make(read_inventory(site.write()))
+def verb(site: Site, name: str, *words: str) -> Ran:
+    """A verb that did what was asked: how long one took that stopped at a finding says nothing."""
+    ran = site.run(name, *words)
+    assert ran.code == 0, f"{name} ended with {ran.code}, expected 0:\n{ran.out}\n{ran.err}"
+    return ran
 
-    def one(name: str, script: str) -> None:
-        node = nodes.named(place, name)
-        words = ["ssh", *nodes.ssh_options(place), f"root@{place.ssh_address(node.number)}", "sh -s"]
-        subprocess.run(words, input=script, text=True, capture_output=True, check=True)
+
+def pulled(place: Place, site: Site) -> Plan:
+    """The plan, its image on all nodes: neither side is to wait for a registry, or to go without the image's part of the probe."""
+    plan = make(read_inventory(site.write()))
+    for name, part in zip(site.members, plan.nodes, strict=True):
+        nodes.ssh(place, nodes.named(place, name), f"docker pull -q {part.image}")
+    return plan
+
+
+def fed(plan: Plan, node: NodePlan) -> str:
+    """All that the verb says to a node: its script after the script's length, and the answer to what the probe asks at its end."""
+    script = probe_script(plan, node, **LOOK)
+    return f"{len(script.encode())}\n{script}{parse(plan, node, {})}\n"
+
+
+def plain(place: Place, site: Site, plan: Plan) -> None:
+    """The same probe by one plain ssh to each node, side by side."""
+
+    def one(name: str, node: NodePlan) -> None:
+        address = place.ssh_address(nodes.named(place, name).number)
+        words = ["ssh", *nodes.ssh_options(place), f"root@{address}", f"sh -c {shlex.quote(BOOT)}"]
+        done = subprocess.run(words, input=fed(plan, node), encoding="utf-8", capture_output=True, check=True)
+        assert {"image.parse", "end"} <= set(sections(done.stdout)), f"{name} did not answer all of the probe:\n{done.stdout[-500:]}"
 
     with ThreadPoolExecutor() as pool:
-        list(pool.map(one, site.members, [probe_script(plan, n, FABRIC="off") for n in plan.nodes]))
+        list(pool.map(one, site.members, plan.nodes))
 
 
 def check(place: Place, site: Site, repeat: int) -> None:
     """check of two nodes that are ready, over the same script by plain ssh."""
-    bare, verb = [], []
+    plan = pulled(place, site)
+    bare, whole = [], []
     for _ in range(repeat):
-        bare.append(seconds(lambda: plain(place, site)))
-        verb.append(seconds(lambda: site.run("check", "--data", "fabric=off")))
-    ratio = median(verb) / median(bare)
-    print(f"check: {median(verb):.2f} s, the same script by plain ssh {median(bare):.2f} s: {ratio:.2f} x ({repeat} rounds)")
+        bare.append(seconds(lambda: plain(place, site, plan)))
+        whole.append(seconds(lambda: verb(site, "check", "--data", "fabric=off")))
+    ratio = median(whole) / median(bare)
+    print(f"check: {median(whole):.2f} s, the same script by plain ssh {median(bare):.2f} s: {ratio:.2f} x ({repeat} rounds)")
 
 
 def serve(place: Place, site: Site, repeat: int) -> None:
     """serve from prepared nodes to a proven endpoint without a soak, over the same two containers started by hand at the right moments."""
-    plan = make(read_inventory(site.write()))
+    plan = pulled(place, site)
     members = [(nodes.named(place, name), node) for name, node in zip(site.members, plan.replicas[0].nodes, strict=True)]
-    bare, verb, again = [], [], []
+    bare, whole, again = [], [], []
     for _ in range(repeat):
-        site.run("clean", "-y")
+        verb(site, "clean", "-y")
         bare.append(seconds(lambda: pair.up(place, plan, members)))
         pair.down(place, members)
-        verb.append(seconds(lambda: site.run("serve", "-y", "--data", "soak=0")))
-        again.append(seconds(lambda: site.run("serve", "-y")))
-    site.run("clean", "-y")
-    more, ratio = median(verb) - median(bare), median(verb) / median(bare)
-    text = f"serve: {median(verb):.1f} s, by hand to /health {median(bare):.1f} s: {ratio:.2f} x, {more:+.1f} s"
+        whole.append(seconds(lambda: verb(site, "serve", "-y", "--data", "soak=0")))
+        again.append(seconds(lambda: verb(site, "serve", "-y")))
+    verb(site, "clean", "-y")
+    more, ratio = median(whole) - median(bare), median(whole) / median(bare)
+    text = f"serve: {median(whole):.1f} s, by hand to /health {median(bare):.1f} s: {ratio:.2f} x, {more:+.1f} s"
     print(f"{text}; again, nothing to do: {median(again):.1f} s ({repeat} rounds)")
 
 

@@ -251,3 +251,14 @@ def test_a_short_probe_is_no_occasion_to_judge() -> None:
     made = plan("vllm-ascend/a2-dual")
     found = checks.judge(made, {n.name: Seen(n.name) for n in made.nodes})
     assert not [f for f in found if f.check.startswith("docker.")]
+
+
+def test_that_images_stay_behind_is_said_only_where_their_folder_moves() -> None:
+    def observed(here: Case) -> str:
+        found = checks.judge(here.plan, {here.node.name: here.seen})
+        return next(f.observed for f in found if f.check == "docker.settings")
+
+    behind = "; images in /var/lib/docker stay there"
+    assert observed(case(**ROOT)).endswith(f"restart Docker{behind}")
+    assert behind not in observed(case({"DockerRootDir": "/data/docker"}, **ROOT, proxy="http://p:1"))
+    assert behind not in observed(case({"DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]]}, **ROOT))

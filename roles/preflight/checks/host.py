@@ -11,7 +11,10 @@ from roles.run.lock import held
 GIB = 1 << 30
 SHM = "/dev/shm"  # noqa: S108
 SKEW_WARN, SKEW_FAIL = 2.0, 60.0
-SUPPORTED = {"debian", "ubuntu", "openeuler", "kylin", "rhel", "rocky", "almalinux", "centos", "fedora", "hce", "euleros"}
+SUPPORTED = {
+    "debian", "ubuntu", "openeuler", "kylin", "uos", "anolis", "alinux", "bclinux", "hce", "euleros",
+    "rhel", "rocky", "almalinux", "centos", "fedora", "ol", "amzn",
+}  # fmt: skip
 
 
 @check("node.reached", "the node answers SSH and its probe ends", why="nothing of a replica is started unless all its nodes were reached")
@@ -34,14 +37,16 @@ def root(case: Case) -> Say:
 def system(case: Case) -> Iterator[Say]:
     host = case.seen["host"].pairs
     name = f"{host.get('os') or 'unknown'} {host.get('os_version', '')}".strip()
-    if host.get("systemd") != "yes":
+    family = {word.lower() for word in (host.get("os", ""), *host.get("os_like", "").split())}  # openEuler's ID has a capital
+    known, systemd, bash = bool(family & SUPPORTED), host.get("systemd") == "yes", bool(host.get("bash"))
+    if not systemd:
         yield fail(f"{name} without systemd", "systemd as first process", "use a system with systemd; each engine runs as a unit")
-    if not host.get("bash"):
+    if not bash:
         yield fail("bash is missing", "bash, for checks of ports", "install bash")
-    family = {host.get("os", ""), *host.get("os_like", "").split()}
-    if not family & SUPPORTED:
+    if not known:
         yield warn(name, "Debian, Ubuntu, openEuler or of the RHEL family", "go on if Docker is installed; prepare cannot install it here")
-    yield good(f"{name}, kernel {host.get('kernel')}")
+    if known and systemd and bash:
+        yield good(f"{name}, kernel {host.get('kernel')}")
 
 
 @check("node.arch", "the processor is the plan's", why="image and jemalloc's path depend on it")
@@ -120,8 +125,8 @@ def disk(case: Case) -> Iterator[Say]:
 @check("node.shm", f"{SHM} is large enough", why="workers of a node pass tensors and messages through it")
 def shm(case: Case) -> Say:
     need = 1.0
-    for path, size, free, _ in _disks(case):
-        if path == SHM:
+    for path, size, free, mount in _disks(case):
+        if path == SHM and mount not in ("/", "/dev"):  # there, df answered for what it is not mounted on
             seen = f"{free / GIB:.1f} of {size / GIB:.1f} GiB free"
             if case.known.recipe.ipc == "host" and free < need * GIB:
                 return fail(seen, f"at least {need:.0f} GiB (the container shares the host's)", "mount -o remount,size=50% /dev/shm")
@@ -145,4 +150,5 @@ def _disks(case: Case) -> Iterator[tuple[str, int, int, str]]:
 
 
 def _serving(case: Case) -> bool:
-    return case.seen["unit"].pairs.get("container") == "running"
+    unit = case.seen["unit"].pairs
+    return unit.get("container") == "running" or (case.node.runtime == "venv" and unit.get("active") == "active")

@@ -88,32 +88,37 @@ def mtu(case: Case) -> Say | None:
 
 @check("network.path-mtu", "packets of that size get through", nodes=2)
 def path_mtu(case: Case) -> Iterator[Say]:
-    found = list(case.seen.under("path"))
+    found, lost = list(case.seen.under("path")), False
     for key, section in found:
         peer, _, size = key.rpartition(".")
-        lost = section.code != 0 and peer in _tcp_fine(case)
-        if lost:
+        if section.code != 0 and peer in _tcp_fine(case):
+            lost = True
             yield fail(
                 f"{int(size) + 28} bytes to {_named(case, peer)} are lost ({section.first or 'no answer'}), small packets are not",
                 f"MTU {int(size) + 28} on the whole path",
                 f"raise the switch's MTU, or ip link set {case.node.nic} mtu 1500 on all nodes",
             )
-    yield good(f"{len(found)} paths") if found else skip("no ping on the node, or no interface named")
+    if not lost:
+        yield good(f"{len(found)} paths") if found else skip("no ping on the node, or no interface named")
 
 
 @check("network.subnet", "the nodes are in one subnet, or have a route", nodes=2)
 def subnet(case: Case) -> Iterator[Say]:
+    wrong = False
     for peer, section in case.seen.under("route"):
         words = section.first.split()
         if not section.ok or "unreachable" in words:
+            wrong = True
             yield fail(f"no route to {_named(case, peer)}: {section.first}", "a route", "put both nodes into one subnet, or add the route")
         elif case.node.nic in _links(case) and "dev" in words and words[words.index("dev") + 1] != case.node.nic:
+            wrong = True
             yield warn(
                 f"{_named(case, peer)} is reached by {words[words.index('dev') + 1]}",
                 f"by {case.node.nic}",
                 "check addresses and routes: ip route get " + peer,
             )
-    yield good("routes are there")
+    if not wrong:
+        yield good("routes are there")
 
 
 @check("network.reach", "the nodes reach each other's ports", nodes=2, why="refused is fine, nothing listens yet; silence is a firewall")

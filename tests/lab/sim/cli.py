@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ from typing import Any
 import yaml
 
 from . import driver, keys
-from .model import FAMILIES, Node
+from .model import CHOICES, FAMILIES, Node
 from .state import Answer, Paths, StateError, build, edit, load, read, write
 
 USAGE = (
     "lab-sim set KEY=VALUE...      change the node; lab-sim keys lists the keys\n"
-    "lab-sim show [--all | KEY...] what differs from a healthy node, everything, or single values\n"
+    "lab-sim show [KEY...]         all that can be set, with its values now and those allowed; or single values\n"
+    "lab-sim show --changed        what differs from a healthy node, as the state file has it\n"
+    "lab-sim show --all            the whole state\n"
     "lab-sim reset                 back to how the node was installed\n"
     "lab-sim apply                 make files and devices follow a state file that was edited\n"
     "lab-sim keys                  every key\n"
@@ -23,6 +26,10 @@ USAGE = (
     "                [--no-devices] [--fresh]\n"
 )
 KEPT = ("family", "node", "nodes")
+TAKES = {
+    "str": "a text", "int": "a whole number", "float": "a number", "bool": "true, false", "bool | str": "true, false, binary, a text",
+    "list[int]": "whole numbers with commas", "list[str]": "texts with commas",
+}  # fmt: skip
 HERE = Path(__file__).resolve().parent
 
 
@@ -72,9 +79,44 @@ def show(words: list[str], paths: Paths) -> Answer:
         flat["devices"] = flat.pop("npus") or flat["gpus"]
         flat.pop("gpus")
         return Answer(yaml.safe_dump(flat, sort_keys=False))
-    if not words:
+    if words == ["--changed"]:
         return Answer(yaml.safe_dump(raw, sort_keys=False))
+    if not words:
+        return Answer("".join(f"{line}\n" for line in table(node, build({k: raw[k] for k in KEPT if k in raw}))))
     return Answer("".join(f"{w}={spelled(value(w, node))}\n" for w in words))
+
+
+def table(node: Node, healthy: Node) -> Iterator[str]:
+    """Every key that can be set, with its value now and what it takes."""
+    rows = [(key, key[:-1] + "*" if key.endswith(".N") else key) for key in keys.known(node)]
+    cells = [(key, *now(query, node, healthy), allowed(query, node)) for key, query in rows]
+    wide = max(len(key) for key, *_ in cells), max(len(text) for _, text, *_ in cells)
+    yield f"KEY=VALUE sets; N is a device (0 to {len(node.devices) - 1}), N-M or *; ! is not as on a healthy node"
+    for key, text, changed, takes in cells:
+        yield f"{'!' if changed else ' '} {key:{wide[0]}}  {text:{wide[1]}}  {takes}"
+
+
+def now(key: str, node: Node, healthy: Node) -> tuple[str, bool]:
+    """A key's value, and whether it is another than on a healthy node; devices by number where only some are."""
+    if key == "loss.ADDRESS":
+        return ", ".join(f"{at}: {n}" for at, n in node.fabric.loss.items()) or "none", bool(node.fabric.loss)
+    own, well = value(key, node), value(key, healthy)
+    if not key.endswith(".*"):
+        return spelled(own), own != well
+    changed = {i: v for i, v in enumerate(own) if v != well[i]}
+    kept = [spelled(v) for i, v in enumerate(own) if i not in changed]
+    if not kept and len({spelled(v) for v in own}) == 1:
+        return spelled(own[0]), True
+    usual = [kept[0] if len(set(kept)) == 1 else f"{kept[0]} ... {kept[-1]}"] if kept else []
+    return "; ".join([*usual, *(f"{i}: {spelled(v)}" for i, v in changed.items())]), bool(changed)
+
+
+def allowed(key: str, node: Node) -> str:
+    place = next(iter(keys.places(key, node)))
+    kind = keys.kind(place, node)
+    plain = kind.removesuffix(" | None")
+    takes = ", ".join(CHOICES[place[-1]]) if place[-1] in CHOICES else TAKES[plain]
+    return takes if plain == kind else f"{takes}; none"
 
 
 def spelled(value: Any) -> str:
