@@ -6,9 +6,11 @@ import argparse
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.lab import __main__ as lab
+from tests.lab import machine, person
 from tests.lab.engine import build
 from tests.lab.place import LabError, Place, say
 
@@ -21,8 +23,8 @@ To look further, with the same inventory:
   {pyinfra} {inventory} deploy/status.py               what runs, tokens per rank
   {pyinfra} {inventory} deploy/serve.py -y             again: nothing to change
   {pyinfra} {inventory} deploy/serve.py -y --data flags.max-num-seqs=64     the difference, then an ordered restart
-  make lab-set NODE=n1 link.3=DOWN                       a fault in what node n1's accelerators say, then:
-  {pyinfra} {inventory} deploy/check.py                every problem at once
+  make lab-set NODE=n1 health.2=Alarm                    a fault in what node n1's accelerators say, then:
+  {pyinfra} {inventory} deploy/check.py                every problem at once; make lab-set NODE=n1 health.2=OK mends it
   {pyinfra} {inventory} deploy/clean.py -y             back to clean nodes
   make lab-shell NODE=n0                                 a shell on a node: docker ps, npu-smi info, ...
 
@@ -36,22 +38,33 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     place = Place()
     say("Two nodes with simulated accelerators and a real engine (vLLM on CPU, a tiny MiniMax-M2), tp 8 + dp 2: 16 workers.")
-    say("The first run downloads about 500 MB and takes some minutes; it needs 8 GiB of memory and 8 GB of disk.")
-    code = lab.main(["up", *(["--yes"] if args.yes else [])])
-    if code:
-        return code
+    say(
+        "The first run downloads about 500 MB and takes some minutes; "
+        f"it needs {machine.MEMORY_GIB} GiB of memory and {machine.DISK_GB} GB of disk."
+    )
     try:
+        machine.enough(place)
+        code = lab.main(["up", *(["--yes"] if args.yes else [])])
+        if code:
+            return code
         build.build(place)
     except LabError as e:
         say(f"lab: {e}")
         return 1
+    who = person.here()
     pyinfra, inventory = os.path.relpath(Path(sys.executable).with_name("pyinfra"), ROOT), _inventory(place)
     command = [pyinfra, inventory, "deploy/serve.py", "-y"]
-    say(f"\n$ {' '.join(command)}")
-    code = subprocess.run(command, cwd=ROOT, check=False).returncode
+    shown = hint(pyinfra, who, os.environ)
+    say(f"\n$ {' '.join([shown, *command[1:]])}")
+    code = subprocess.run(command, cwd=ROOT, check=False, **(who.session(os.environ) if who else {})).returncode
     if code == 0:
-        print(AFTERWARDS.format(pyinfra=pyinfra, inventory=inventory))
+        print(AFTERWARDS.format(pyinfra=shown, inventory=inventory))
     return code
+
+
+def hint(pyinfra: str, who: person.Person | None, environ: Mapping[str, str]) -> str:
+    """How the reader runs it: as themselves, but with sudo where the runs and the key became root's."""
+    return f"sudo {pyinfra}" if who is None and person.sudo_uid(environ) is not None else pyinfra
 
 
 def _inventory(place: Place) -> str:
@@ -60,6 +73,7 @@ def _inventory(place: Place) -> str:
         return INVENTORY
     path = place.run / "lab.py"
     path.write_text((ROOT / INVENTORY).read_text(encoding="utf-8").replace(USUAL, str(place.root)), encoding="utf-8")
+    path.chmod(0o644)
     return str(path)
 
 

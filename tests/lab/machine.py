@@ -5,8 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from pathlib import Path
 
 from tests.lab.place import LabError, Place, Step, sh
+
+MEMORY_GIB, DISK_GB = 8, 8
+"""What a pair of real engines takes, with its images and their making: docs/lab.md has the figures."""
+SHOWN = 0.9
+"""A machine sold with so much memory shows a little less."""
 
 PACKAGES = {
     "dockerd": "docker.io",
@@ -29,9 +35,36 @@ def prepare(place: Place, yes: bool) -> None:
     if missing:
         _install(missing, yes)
     _check_ranges(place)
-    free = shutil.disk_usage(place.root if place.root.exists() else "/").free >> 30
+    free = _free(place) >> 30
     if free < 6:
         raise LabError(f"{place.root} has {free} GiB free, expected at least 6; set BRINGUP_LAB to a folder on a larger disk")
+
+
+def enough(place: Place) -> None:
+    """Whether the real engines fit on this machine, said before their image is built and not when they die of it."""
+    first = not (place.cache / "engine" / "checkpoints").exists()  # what their build makes last
+    problem = lacking(Path("/proc/meminfo").read_text(encoding="ascii"), _free(place) if first else None, place.root)
+    if problem:
+        raise LabError(problem)
+
+
+def lacking(meminfo: str, free: int | None, root: Path) -> str:
+    """One sentence; nothing where there is enough. `free`: bytes of the disk, None where all is there already."""
+    memory = int(next(line.split()[1] for line in meminfo.splitlines() if line.startswith("MemTotal:"))) / 2**20
+    if memory < MEMORY_GIB * SHOWN:
+        return f"this machine has {memory:.1f} GiB of memory, expected {MEMORY_GIB}: the two engines take 7 of it; take a larger machine"
+    if free is not None and free < DISK_GB * 10**9:
+        return (
+            f"{root} has {free / 10**9:.1f} GB of disk left, expected {DISK_GB}: images and their making take that; "
+            "set BRINGUP_LAB to a folder on a larger disk"
+        )
+    return ""
+
+
+def _free(place: Place) -> int:
+    """Bytes left where the lab is, or will be."""
+    there = next(p for p in (place.root, *place.root.absolute().parents) if p.exists())
+    return shutil.disk_usage(there).free
 
 
 def _install(packages: list[str], yes: bool) -> None:

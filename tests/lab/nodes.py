@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.lab import person
 from tests.lab.image import bare_image
 from tests.lab.place import LabError, Place, Step, docker, sh, until
 
@@ -98,6 +99,7 @@ def _user_key(place: Place) -> None:
     key = place.keys / "id_ed25519"
     if not key.exists():
         sh("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "bringup lab", "-f", key)
+    person.hand_over(place, person.here())
 
 
 def _host_key(folder: Path) -> str:
@@ -118,6 +120,7 @@ def _known_hosts(place: Place, nodes: list[Node]) -> None:
     lines = [f"{place.ssh_address(n)},{place.address(n)},n{n} {_host_key(place.node_folder(f'n{n}'))}\n" for n in numbers]
     part = place.keys / f"known_hosts.{os.getpid()}"
     part.write_text("".join(lines))
+    part.chmod(0o644)
     part.replace(place.keys / "known_hosts")  # at once: tests in other processes read it
 
 

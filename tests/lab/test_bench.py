@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 
+from tests.browser import Browser
 from tests.lab.conftest import RunningLab
 from tests.lab.engine import build
 from tests.lab.verbs import Ran, Site
+from tests.unit import test_report_browser as pages
 
 pytestmark = pytest.mark.lab
+browser = pages.browser
 UNIT = "bringup-site-r0"
 LEFT = f"docker exec {UNIT} sh -c 'ls -d /tmp/bringup-bench-* 2>/dev/null || :'"
 CLIENTS = "ps -eww -o args | grep -c '[v]llm bench serve' || :"
@@ -80,6 +83,24 @@ def test_a_sweep_is_a_curve_and_stands_beside_the_run_before(serving: Site) -> N
     assert at[1]["unlike"] == ["requests at the same time 1 here, 4 then"]
     assert at[4]["ratios"]["output_throughput"] > 0
     assert "latency and throughput" in ran.out
+
+
+def test_its_report_opens_in_a_browser_with_curve_and_tables(serving: Site, browser: Browser) -> None:
+    """The synthetic reports of tests/unit have all cases; this one is a real engine's."""
+    runs = sorted((serving.runs / serving.cluster).glob("*-bench*"), key=lambda p: p.stat().st_mtime)
+    (report,) = [r / "report.html" for r in runs if (r / "bench.json").exists() and json.loads((r / "bench.json").read_text())["curves"]]
+    browser.open(report)
+    pages.opened(browser)
+    assert browser.said() == []
+    assert browser.requests() == [report.as_uri()]
+    plots = browser.ask("[...document.querySelectorAll('svg[role=img]')].map(s => s.getAttribute('aria-label'))")
+    assert len(plots) >= 2, "the stages, and latency over throughput"
+    assert all(plots)
+    assert "random-small" in browser.ask("document.body.innerText")
+    assert browser.ask("document.querySelectorAll('table tbody tr').length") > 4
+    assert browser.ask("document.documentElement.scrollWidth") <= 1280
+    found = pages.judged(browser)
+    assert [(v["id"], [n["target"] for n in v["nodes"]][:3]) for v in found["violations"]] == []
 
 
 def test_the_key_is_on_no_command_line_and_in_no_file(lab: RunningLab, serving: Site) -> None:

@@ -27,12 +27,13 @@ NUMBERS = {"HALF": "16", "LESS": "0.5", "MORE": "900"}
 
 ELSEWHERE: dict[str, str] = {
     # how a line begins -> the test that runs such a line, or `hardware`, or `by hand` with what was done
-    "python -m roles.enrol ": "tests/unit/test_enrol.py",
-    "python -m roles.doctor ": "tests/unit/test_doctor_role.py",
+    "python -m roles.enrol ": "tests/unit/test_doc_modules.py",
+    "python -m roles.doctor ": "tests/unit/test_doc_modules.py",
+    "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub": "tests/unit/test_doc_modules.py",
     "ssh-copy-id ": "hardware",
     "cp inventories/a2.py inventories/mine.py": "by hand: it copies a file",
     "python -m roles.doctor.table": "tests/unit/test_doctor_rules.py",
-    "python -m roles.run.report ": "tests/unit/test_report_page.py",
+    "python -m roles.run.report ": "tests/unit/test_doc_modules.py",
     "python -m tests.lab up ": "tests/lab/test_lab_itself.py",
     "python -m tests.lab.apt": "tests/lab/test_bare_nodes.py",
     "python -m tests.lab.engine.wheelhouse": "tests/lab/test_wheelhouse.py",
