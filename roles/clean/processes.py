@@ -17,6 +17,7 @@ ENGINE = re.compile(
     r"(^|\s)VLLM::|vllm serve|vllm\.entrypoints|sglang[.:]|multiprocessing\.(spawn|forkserver)"
     r"|xinference|xinf-api-|^Model: \S+-rep\d+"
 )
+SHELL = re.compile(r"-?(\S*/)?(ba|da|z|k|fi)?sh(\s|$)")
 SESSIONS = re.compile(r"(session-[^/]*|user@\d+|init|run-[^/]*)\.(scope|service)$")
 
 
@@ -74,13 +75,18 @@ class _Node:
     names: dict[str, str] = field(default_factory=dict)
 
 
+def engine(command: str) -> bool:
+    """A shell that was told to start one is none: it may be somebody's way to keep it running."""
+    return bool(ENGINE.search(command)) and not SHELL.match(command)
+
+
 def classified(seen: Seen, unit: str, cluster: str) -> list[Process]:
     """Everyone who holds a device or a port of the plan, and every engine without a parent."""
     node = _gathered(seen)
     hbm = memory(seen["npu-smi.info"].lines)
     mine = seen["unit"].pairs.get("id", "")
     clock = seen["boot"].first.split()
-    wanted = sorted({*node.devices, *node.ports, *(p for p, f in node.known.items() if ENGINE.search(f.command))})
+    wanted = sorted({*node.devices, *node.ports, *(p for p, f in node.known.items() if engine(f.command))})
     result = []
     for pid in wanted:
         facts = node.known.get(pid)
@@ -115,7 +121,7 @@ def _kind(pid: int, node: _Node, unit: str, cluster: str, mine: str) -> tuple[Ki
         return "foreign", f"lives in container {node.names.get(container, container[:12])}, which is not ours"
     if service and not SESSIONS.search(service):
         return "foreign", f"belongs to {service}"
-    if not ENGINE.search(facts.command):
+    if not engine(facts.command):
         return "foreign", "is no engine's process"
     if not (node.devices.get(pid) or node.ports.get(pid) or _kin_holds(pid, node)):
         return "foreign", "holds nothing of the plan"
@@ -128,7 +134,7 @@ def _kind(pid: int, node: _Node, unit: str, cluster: str, mine: str) -> tuple[Ki
 
 def _oldest_engine(pid: int, node: _Node) -> int:
     """Up the tree while the parent is an engine's process too."""
-    while (parent := node.known[pid].parent) in node.known and ENGINE.search(node.known[parent].command):
+    while (parent := node.known[pid].parent) in node.known and engine(node.known[parent].command):
         pid = parent
     return pid
 

@@ -54,6 +54,11 @@ CASES = {
         [hold(9, "vllm serve /models/x", parent=50)],
         "foreign",
     ),
+    "a worker whose shell was told in so many words": (
+        [INIT, row(8, 1, "bash -c exec -a VLLM::EngineCore vllm serve /models/x; true"), row(9, 8, "VLLM::EngineCore")],
+        [hold(9, "VLLM::EngineCore", parent=8)],
+        "foreign",
+    ),
     "a worker of a launcher that somebody runs": (
         [INIT, SHELL, row(8, 50, "vllm serve /models/x"), row(9, 8, "VLLM::Worker")],
         [hold(9, "VLLM::Worker", parent=8)],
