@@ -23,6 +23,7 @@ from roles.verify import role as verify
 from roles.weights import role as weights
 
 run = start.verb("serve")
+run.on_failure = doctor.ending
 
 preflight.see(run)
 serve.whole(run)

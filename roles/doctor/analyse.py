@@ -14,7 +14,7 @@ from roles.doctor.match import LATEST, Match, applies, matches
 from roles.doctor.pattern import pattern
 from roles.doctor.rules import Rule
 
-What = Literal["cause", "unknown", "wrapper", "symptom", "unreachable", "blocked", "nothing"]
+What = Literal["cause", "unknown", "wrapper", "symptom", "unreachable", "blocked", "failed", "nothing"]
 BACK = 2100.0
 """A collective waits so long (HCCL_EXEC_TIMEOUT 1836 s) before it says that its peer is gone."""
 TOLERANCE = 60.0
@@ -72,7 +72,7 @@ Chosen = tuple[What, Match | None, tuple[str, float | None, str] | None, Match |
 def _chosen(
     evidence: Evidence, seen: Sequence[Match], causes: Sequence[Match], promoted: Sequence[Match], missing: bool, rules: Sequence[Rule]
 ) -> Chosen:
-    """Causes, then errors nobody knows, then what serve itself said, then wrappers, then symptoms."""
+    """Causes, then errors nobody knows, then what serve itself said, then wrappers, then symptoms; then who or what stopped it."""
     real = [m for m in causes if m.rule.look_at == "self"]
     pointers = [m for m in causes if m.rule.look_at == "other"]
     timed = sorted((m for m in [*real, *pointers] if m.timed or m in promoted), key=lambda m: _effective(m, seen))
@@ -101,8 +101,10 @@ def _chosen(
         return "symptom", first, None, None, _trace(evidence, first) if first.rule.look_at == "other" else ()
     if missing:
         return "unreachable", None, None, None, ()
-    if not evidence.healthy and any(f["level"] == "fail" for f in evidence.findings):
+    if evidence.fails:
         return "blocked", None, None, None, ()
+    if evidence.ended and not evidence.healthy:
+        return "failed", None, None, None, ()
     return "nothing", None, None, None, ()
 
 
@@ -207,11 +209,12 @@ def _unknown(evidence: Evidence, rules: Sequence[Rule], names: Sequence[str] | N
 
 
 def _run_log(evidence: Evidence) -> list[Log]:
-    """What serve itself said of its failures, as evidence of the node it said it of; until it serves again."""
-    if evidence.healthy:
+    """What serve itself said of its failures, as evidence of the node it said it of; until it serves again. Findings are told as such."""
+    if evidence.healthy or not evidence.nodes:
         return []
-    head = evidence.nodes[0].name if evidence.nodes else ""
+    names = [n.name for n in evidence.nodes]
     by_node: dict[str, list[Line]] = {}
-    for failure in evidence.failures:
-        by_node.setdefault(failure["node"] or head, []).append(Line(None, f"{failure['stage']}: {failure['why']}"))
+    for failure in (f for f in evidence.failures if not f["stage"].startswith("check ")):
+        node = failure["node"] if failure["node"] in names else names[0]
+        by_node.setdefault(node, []).append(Line(None, f"{failure['stage']}: {failure['why']}"))
     return [Log(node, "run", "run", tuple(lines)) for node, lines in by_node.items()]

@@ -22,6 +22,7 @@ SCRIPT = Path(__file__).with_name("collect.sh")
 LIMIT, QUICK_LIMIT = 240.0, 120.0
 ALL_BYTES, MOST_BYTES, LEAST_BYTES = 256 << 20, 4 << 20, 256 << 10
 PLOG = "/ascend/log"
+FOLLOWED = "engine.run.txt"
 
 
 @dataclass(frozen=True)
@@ -87,17 +88,32 @@ def files(run: Run, replicas: Sequence[ReplicaPlan], found: Mapping[str, Collect
             texts |= {f"nodes/{safe(node.name)}/{safe(name)}.txt": text for name, text in one.sections.items() if name != "end"}
             texts |= _kept(run, node)
     about = head.head(
-        run.plan,
-        replicas,
-        nodes,
-        made,
-        verb=run.verb,
-        command=run.command,
-        failures=run.failures or last_failures(run),
+        run.plan, replicas, nodes, made, verb=run.verb, command=run.command, failures=run.failures or last_failures(run),
         findings=run.findings,
-    )
+    )  # fmt: skip
     texts[HEAD] = json.dumps(about, indent=1, sort_keys=True, ensure_ascii=False)
     return {name: redact(text, secrets) for name, text in texts.items()}
+
+
+def said(run: Run, replica: ReplicaPlan, made: float) -> dict[str, str]:
+    """The same of what this run said by itself: no node is asked, and nothing older counts."""
+    mine = [s for s in run.stages if s["replica"] == replica.name]
+    nodes = [head.about(replica, n, problem=run.missing.get(n.name, "")) for n in replica.nodes]
+    about = head.head(
+        run.plan, [replica], nodes, made, verb=run.verb, command=run.command, failures=run.failures or _refused(run),
+        findings=run.findings, asked=False, started=any(s["stage"] == "up" for s in mine),
+    )  # fmt: skip
+    texts = {HEAD: json.dumps(about, sort_keys=True, ensure_ascii=False)}
+    if any(s["stage"] == "up" and s["ok"] is False for s in mine):  # its start was followed to its end
+        for node in replica.nodes:
+            texts |= {name: text for name, text in _kept(run, node).items() if name.endswith(FOLLOWED)}
+    return {name: redact(text, run.folder.secrets()) for name, text in texts.items()}
+
+
+def _refused(run: Run) -> list[dict[str, str]]:
+    """Nodes that pyinfra itself gave up."""
+    why = "pyinfra gave the node up; its own red line says why"
+    return [{"node": h.name, "stage": "operation", "why": why, "fix": ""} for h in run.state.failed_hosts if h.name in run.hosts]
 
 
 def _kept(run: Run, node: NodePlan) -> dict[str, str]:
@@ -105,7 +121,7 @@ def _kept(run: Run, node: NodePlan) -> dict[str, str]:
     kept = {}
     log = run.folder.node_file(node.name, "engine.log")
     if log.exists():
-        kept[f"nodes/{safe(node.name)}/engine.run.txt"] = log.read_text(encoding="utf-8", errors="replace")[-MOST_BYTES:]
+        kept[f"nodes/{safe(node.name)}/{FOLLOWED}"] = log.read_text(encoding="utf-8", errors="replace")[-MOST_BYTES:]
     seen = run.seen.get(node.name)
     if seen is not None and seen.sections:
         parts = (f"--- {s.name} {s.code}\n{s.text}\n" for s in seen.sections.values())

@@ -92,6 +92,11 @@ class Evidence:
     failures: tuple[Mapping[str, str], ...] = ()
     findings: tuple[Mapping[str, str], ...] = ()
     command: str = "pyinfra INVENTORY deploy/"
+    verb: str = "doctor"
+    asked: bool = True
+    """Whether its nodes were asked; else only what the run itself said is known."""
+    started: bool = True
+    """Whether the run came to start any of it."""
     made: float = 0.0
 
     @property
@@ -101,6 +106,16 @@ class Evidence:
 
     def node(self, name: str) -> Node:
         return next(n for n in self.nodes if n.name == name)
+
+    @property
+    def fails(self) -> tuple[Mapping[str, str], ...]:
+        """The findings that block."""
+        return tuple(f for f in self.findings if f["level"] == "fail")
+
+    @property
+    def ended(self) -> tuple[Mapping[str, str], ...]:
+        """Why this very run did not do what was asked; the doctor's own verb knows only of an earlier one."""
+        return self.failures if self.verb != "doctor" else ()
 
     @property
     def head(self) -> dict[str, Any]:
@@ -134,11 +149,12 @@ def read(files: Files) -> list[Evidence]:
 def _replica(files: Files, head: Mapping[str, Any], name: str) -> Evidence:
     members = sorted((n for n in head["nodes"] if n["replica"] == name), key=lambda n: n["rank"])
     nodes = tuple(_node(files, n, float(head["made"]), head["plan"]) for n in members)
-    names = {n.name for n in nodes} | {""}
+    others = {n["name"] for n in head["nodes"] if n["replica"] != name}
     return Evidence(
         name, nodes, head["known"], head["plan"], command=head["command"], made=float(head["made"]),
-        failures=tuple(f for f in head["failures"] if f["node"] in names),
-        findings=tuple(f for f in head["findings"] if f["node"] in names),
+        verb=head.get("verb", "doctor"), asked=head.get("asked", True), started=head.get("started", True),
+        failures=tuple(f for f in head["failures"] if f["node"] not in others),
+        findings=tuple(f for f in head["findings"] if f["node"] not in others),
     )  # fmt: skip
 
 

@@ -32,15 +32,20 @@ def head(
     command: str = "pyinfra INVENTORY deploy/",
     failures: Sequence[Mapping[str, str]] = (),
     findings: Sequence[Finding] = (),
+    asked: bool = True,
+    started: bool = True,
 ) -> dict[str, Any]:
     """All that a verdict needs besides the nodes' own files: offline there is neither plan nor inventory."""
     known = plan.known
     names = {n.name for r in replicas for n in r.nodes}
+    others = {n.name for n in plan.nodes} - names
     return {
         "format": FORMAT,
         "made": made,
         "verb": verb,
         "command": command,
+        "asked": asked,
+        "started": started,
         "replicas": [r.name for r in replicas],
         "nodes": list(nodes),
         "plan": {
@@ -53,6 +58,6 @@ def head(
             "format": known.model.format, "topology": known.keys.topology, "weights": known.weights or "", "state": container.STATE,
             "units": {r.name: container.unit(plan.cluster, r.name) for r in replicas},
         },
-        "failures": [dict(f) for f in failures if f["node"] in names or not f["node"]],
+        "failures": [dict(f) for f in failures if f["node"] not in others],
         "findings": [f.data() for f in findings if f.node in names and f.level in ("fail", "warn")],
     }  # fmt: skip

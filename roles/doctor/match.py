@@ -59,8 +59,9 @@ def matches(evidence: Evidence, rules: Sequence[Rule], extra: Sequence[Log] = ()
 
 
 def _earlier(one: Match, two: Match) -> Match:
+    """What the run itself says of a log's line is the same event again."""
     best = min(one, two, key=lambda m: m.key)
-    return replace(best, count=one.count + two.count)
+    return replace(best, count=sum(m.count for m in (one, two) if m.source != "run") or best.count)
 
 
 def applies(rule: Rule, evidence: Evidence, node: Node) -> bool:

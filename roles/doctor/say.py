@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from roles.doctor.advice import Present, advice
@@ -14,6 +14,7 @@ from roles.run.terminal import harmless
 
 ALSO = 6
 QUOTED = 240
+FEW = 3
 PLACES = {
     "engine": "engine log", "plog": "plog", "dmesg": "kernel log", "journal": "journal of the unit", "docker": "journal of Docker",
     "unit": "unit", "processes": "processes", "npu-smi": "npu-smi", "nvidia-smi": "nvidia-smi", "hccn": "hccn_tool", "host": "host",
@@ -22,8 +23,19 @@ PLACES = {
 
 
 def printed(evidence: Evidence, verdict: Verdict) -> str:
-    """What happened, why, what to do, where that is known from, what else was seen."""
-    return harmless("\n".join(_lines(evidence, verdict)))
+    """What happened, why, what to do, where that is known from, what else was seen; in short where the run has just said the rest."""
+    return harmless("\n".join(_lines(evidence, verdict) if evidence.asked else _short_lines(evidence, verdict)))
+
+
+def _short_lines(evidence: Evidence, verdict: Verdict) -> Iterator[str]:
+    yield f"doctor: replica {verdict.replica}: {sentence(evidence, verdict)}"
+    match = verdict.match
+    if match is not None:
+        yield _row("seen", f"{PLACES[match.source]}: {quoted(match.line)}")
+        yield _row("why", match.rule.means)
+    elif verdict.unknown is not None:
+        yield _row("seen", f"{PLACES['engine']}: {quoted(verdict.unknown[2])}")
+    yield from _rows("do", steps(evidence, verdict)[:FEW])
 
 
 def _lines(evidence: Evidence, verdict: Verdict) -> Iterator[str]:
@@ -60,12 +72,39 @@ def sentence(evidence: Evidence, verdict: Verdict) -> str:
     if verdict.unknown is not None:
         name, at, _ = verdict.unknown
         return f"{place(evidence, name)}{_at(at)}: an error that no rule knows"
+    early = "" if evidence.started else "nothing of it was started: "
     if verdict.what == "unreachable":
-        return "some nodes were not reached, and nothing wrong was found on the others"
+        return f"{early}{_unreached(verdict)}; {_elsewhere(evidence, verdict)}"
     if verdict.what == "blocked":
-        fails = [f for f in evidence.findings if f["level"] == "fail"]
-        return f"no log tells of a failure, but {len(fails)} checks fail: {fails[0]['node']}: {fails[0]['check']}: {fails[0]['observed']}"
-    return "serves, and nothing wrong was found" if evidence.healthy else "nothing wrong was found; it does not serve now"
+        told = "it serves, but " if evidence.healthy else "no log tells of a failure, but " if evidence.asked else early
+        return f"{told}{_failing(evidence.fails)}"
+    if verdict.what == "failed":
+        first, *rest = evidence.ended
+        return f"{early or 'it failed: '}{_whole(first)}" + (f" (and {len(rest)} more)" if rest else "")
+    if evidence.healthy:
+        return "serves, and nothing wrong was found"
+    last = f"; the last serve failed: {_whole(evidence.failures[0])}" if evidence.failures else ""
+    return f"nothing wrong was found; it does not serve now{last}"
+
+
+def _whole(failure: Mapping[str, str]) -> str:
+    return quoted(": ".join(failure[k] for k in ("node", "stage", "why") if failure[k]))
+
+
+def _failing(fails: Sequence[Mapping[str, str]]) -> str:
+    first = quoted(f"{fails[0]['node']}: {fails[0]['check']}: {fails[0]['observed']}")
+    return f"{len(fails)} checks fail: {first}" if len(fails) > 1 else f"1 check fails: {first}"
+
+
+def _unreached(verdict: Verdict) -> str:
+    (name, why), *rest = verdict.missing
+    return f"{name} {f'and {len(rest)} more were' if rest else 'was'} not reached ({why})"
+
+
+def _elsewhere(evidence: Evidence, verdict: Verdict) -> str:
+    gone = {name for name, _ in verdict.missing}
+    fails = [f for f in evidence.fails if f["node"] not in gone]
+    return f"on the others {_failing(fails)}" if fails else "nothing wrong was found on the others"
 
 
 def steps(evidence: Evidence, verdict: Verdict) -> list[str]:
@@ -75,9 +114,11 @@ def steps(evidence: Evidence, verdict: Verdict) -> list[str]:
     if verdict.unknown is not None:
         return ["read the engine's log around that line in the bundle; send the bundle with a report: secrets are taken out of it"]
     if verdict.what == "unreachable":
-        return [f"reach {name} by ssh, then {evidence.command}doctor.py" for name, _ in verdict.missing[:1]]
+        return [f"reach {name} by ssh, then {evidence.command}{evidence.verb}.py" for name, _ in verdict.missing[:1]]
     if verdict.what == "blocked":
-        return [f["fix"] for f in evidence.findings if f["level"] == "fail" and f["fix"]][:3]
+        return list(dict.fromkeys(f["fix"] for f in evidence.fails if f["fix"]))[:FEW]
+    if verdict.what == "failed":
+        return [evidence.ended[0]["fix"] or f"mend that, then {evidence.command}{evidence.verb}.py: it goes on from where it is"]
     return []
 
 

@@ -31,13 +31,17 @@ Exit status: 0 nothing is wrong, 1 something is or a node was not reached, 2 the
    corrected by how far each node's clock is off the controller's; lines from before the present start do not count.
 2. Every rule is looked for in its sources. A rule that *explains* another makes the other an effect, on whichever rank that was seen.
 3. The earliest real cause on any rank wins; an error no rule knows comes next, then wrappers (they only say that something failed), then
-   symptoms. Notes are never a verdict.
+   symptoms; then nodes that were not reached, checks that fail, and what the run itself says of its failure. Notes are never a verdict.
 4. A line that only waited for another rank (EI0002, EI0006, EI0013, EI0015 ...) is followed to that node: a cause there within the time
    such waits take wins, and the line that led there is told. If nothing is wrong there, its last words are told.
 5. The nodes are compared: image, driver, firmware, CANN, TLS switches, MTU, variables, clock, checkpoint.
 
 What to do is said with the plan's own values: `--data flags.max-num-seqs=64` is half of what the plan has now (HALF below; LESS and MORE
-are computed the same way), NODE is the node it is for, OTHER the one the line points at. Every failing serve ends with its verdict.
+are computed the same way), NODE is the node it is for, OTHER the one the line points at.
+
+Every failing serve ends with its verdict, for each replica once. After a start it is the whole of the above. Where nothing was started
+(a check blocks, a node is missing, a pull fails) no node is asked again and no older log counts: a few lines, from what this run found
+and said.
 
 The bundle is a `.tar.gz` of text files (Python has no zstd before 3.14). Secrets are taken out before anything is written: the cluster's
 API key, whatever is assigned to a key, token or password, bearer tokens, hub tokens, user and password in URLs.

@@ -49,6 +49,8 @@ class Run:
     cancel: Event = field(default_factory=Event)
     undo: dict[str, Callable[[], None]] = field(default_factory=dict)
     """What an interrupt must stop, by node: only what this run started."""
+    on_failure: Callable[[Run], None] | None = None
+    """Last words of a run that fails, said before its report is written."""
     closed: bool = False
     began: str = field(default_factory=now)
     _done: dict[str, AsyncResult] = field(default_factory=dict)
@@ -144,12 +146,22 @@ class Run:
         }  # fmt: skip
 
     def close(self, code: int) -> None:
-        """Write the report once, whatever happened."""
+        """Write the report once, whatever happened; a run that failed, and was not interrupted, has last words before it."""
         if not self.closed:
             self.closed = True
+            if code == 1 and not self.cancel.is_set():
+                self._last_words()
             secrets = about.secrets(self.plan)
             self.folder.report(about.without(self.report(code), secrets))
             self._page(secrets)
+
+    def _last_words(self) -> None:
+        """What goes wrong with them is said, and the report is written all the same."""
+        try:
+            if self.on_failure is not None:
+                self.on_failure(self)
+        except Exception as e:
+            print(f"the last words of this run could not be said: {type(e).__name__}: {e}", file=sys.stderr, flush=True)
 
     def _page(self, secrets: list[str]) -> None:
         """report.html for people. What goes wrong with it is said, and changes nothing of what the verb did."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
-from tests.faults.trouble import CUT, GONE, MIDWAY, NET_GONE, OFF, ON, SLOWLY, WHOLE, Trouble
+from tests.faults.trouble import CUT, CUT_OFF, GONE, MIDWAY, NET_GONE, NO_TAG, OFF, ON, SLOWLY, WHOLE, Trouble
 
 PORT, NOBODY = 9999, 65534
 CODE = base64.b64encode(Path(__file__).with_name("relay.py").read_bytes()).decode()
@@ -27,27 +27,27 @@ MUTE, MUTE_MENDED = relay("10.77.0.1", 0, 0)
 KEY = "/lab/ssh_host_ed25519_key"
 
 REACH = [
-    Trouble("another host key", "ssh", "host key", f"cp -p {KEY} /lab/kept && rm {KEY} && ssh-keygen -q -t ed25519 -N '' -f {KEY} && systemctl restart ssh",
+    Trouble("another host key", "ssh", r"[Hh]ost key for \S+ does not match", f"cp -p {KEY} /lab/kept && rm {KEY} && ssh-keygen -q -t ed25519 -N '' -f {KEY} && systemctl restart ssh",
             f"mv /lab/kept {KEY}; ssh-keygen -y -f {KEY} >{KEY}.pub; systemctl restart ssh"),
     Trouble("SSH answers a second late, each time", "ssh", "", "echo 'sleep 1' >/etc/ssh/sshrc", "rm -f /etc/ssh/sshrc", code=0, names=False),
-    *(Trouble(f"node cut off in {s}", "ssh", GONE, OFF, ON, at=s, data=SLOWLY) for s in ("start", "weights", "proof")),
-    *(Trouble(f"cluster network cut in {s}", "network", NET_GONE, CUT, WHOLE, at=s, data=MIDWAY, names=False) for s in ("start", "proof")),
+    *(Trouble(f"node cut off in {s}", "ssh", GONE, OFF, ON, at=s, data=SLOWLY, within=w) for s, w in (("start", 75), ("weights", 100), ("proof", 100))),
+    *(Trouble(f"cluster network cut in {s}", "network", NET_GONE, CUT, WHOLE, at=s, data=MIDWAY, names=False, within=w) for s, w in (("start", 85), ("proof", 105))),
     Trouble("every packet to rank 0 late by 0.2 s", "network", "", LATE, LATE_MENDED, code=0, names=False),
     Trouble("second address on the NIC", "network", "", "ip addr add 10.77.1.77/23 dev enp67s0f0np0", "ip addr del 10.77.1.77/23 dev enp67s0f0np0",
             code=0, names=False),
     Trouble("a slow registry", "image", "", FRESH + SLOW, SLOW_MENDED, code=0, names=False),
-    Trouble("a registry that takes and never answers", "image", "image", FRESH + MUTE, MUTE_MENDED),
+    Trouble("a registry that takes and never answers", "image", "^image: .*(time-?out|Timeout|deadline exceeded|request canceled)", FRESH + MUTE, MUTE_MENDED, within=85),
     Trouble("no Docker before", "docker", "", "systemctl stop docker.service docker.socket", "systemctl start docker.socket docker.service", code=0),
-    Trouble("node paused while the engine loads", "node", GONE, lab="pause", at="weights", data=SLOWLY),
-    Trouble("node paused before its start", "node", GONE, lab="pause", at="start", data=SLOWLY),
+    Trouble("node paused while the engine loads", "node", GONE, lab="pause", at="weights", data=SLOWLY, within=160),
+    Trouble("node paused before its start", "node", GONE, lab="pause", at="start", data=SLOWLY, within=135),
     Trouble("node rebooted while the engine loads", "node", "SSH connection was lost", lab="reboot", at="weights", data=MIDWAY),
-    Trouble("rank 0's node without power in the proof", "node", GONE, node="n0", lab="power", at="proof", data=MIDWAY),
-    Trouble("a second controller while the first serves", "controller", "holds|held", lab="second", at="weights", data=MIDWAY, names=False, serves=True),
-    Trouble("edited: weights that are not there", "inventory", "weights", data={"weights": "/opt/lab/shared/models/none"}, serves=True),
-    Trouble("edited: a flag that the engine does not have", "inventory", "no-such-flag", data={"flags": {"no-such-flag": 1}}, code=2, names=False, serves=True),
-    Trouble("edited: a port of another use", "inventory", "collides", data={"ports": {"rpc": 20004}}, code=2, names=False, serves=True),
-    Trouble("edited: a node is left out", "inventory", "rank|nodes", members=("n0",), code=2, names=False, serves=True),
-    Trouble("edited: an engine that dies", "inventory", "told to die", data={"env": {"DOUBLE": "die=weights"}}, names=False, serves=True),
-    Trouble("edited: an image that nobody has", "inventory", "image", data={"image": "registry.lab:5000/bringup/none:1"}, names=False, serves=True),
+    Trouble("rank 0's node without power in the proof", "node", f"{GONE}|^proof .*({CUT_OFF})", node="n0", lab="power", at="proof", data=MIDWAY),
+    Trouble("a second controller while the first serves", "controller", r"held by \S+ \(process \d+\), serve", lab="second", at="weights", data=MIDWAY, names=False, serves=True),
+    Trouble("edited: weights that are not there", "inventory", "weights.present", data={"weights": "/opt/lab/shared/models/none"}, serves=True),
+    Trouble("edited: a flag that the engine does not have", "inventory", '"flags.no-such-flag" is not a flag', data={"flags": {"no-such-flag": 1}}, code=2, names=False, serves=True),
+    Trouble("edited: a port of another use", "inventory", '"ports.rpc" is 20004, which collides with api', data={"ports": {"rpc": 20004}}, code=2, names=False, serves=True),
+    Trouble("edited: a node is left out", "inventory", "has 1 node, expected exactly 2", members=("n0",), code=2, names=False, serves=True),
+    Trouble("edited: an engine that dies", "inventory", r"told to die at weights\b", data={"env": {"DOUBLE": "die=weights"}}, names=False, serves=True),
+    Trouble("edited: an image that nobody has", "inventory", f"^image: .*({NO_TAG})", data={"image": "registry.lab:5000/bringup/none:1"}, names=False, serves=True),
     Trouble("edited: the ranks change places", "inventory", "", members=("n1", "n0"), code=0, names=False, serves=True),
 ]  # fmt: skip

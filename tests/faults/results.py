@@ -1,9 +1,13 @@
-"""What faults and walks ended in, kept as lines of JSON where FAULTS_RESULTS says, for docs/reliability.md."""
+"""What faults and walks ended in, kept as lines of JSON where FAULTS_RESULTS says, for docs/reliability.md.
+
+python -m tests.faults.results FILE: forgets the faults' and keeps the walks', so that every fault is run anew.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import sys
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -33,3 +37,13 @@ def told(result: dict[str, object]) -> None:
     if file:
         with Path(file).open("a", encoding="utf-8") as out:
             out.write(f"{line}\n")
+
+
+def fresh(file: Path) -> None:
+    file.parent.mkdir(exist_ok=True)
+    walks = [line for line in read(file) if "fault" not in line] if file.is_file() else []
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in walks), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    fresh(Path(sys.argv[1]))

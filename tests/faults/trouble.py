@@ -17,9 +17,17 @@ SLOWLY: Mapping[str, Any] = {"env": {"DOUBLE": "stall=weights:6"}, "timeouts": {
 """And is given more time than a connection is."""
 CUT = f"iptables -I INPUT -i {NIC} -j DROP; iptables -I OUTPUT -o {NIC} -j DROP"
 WHOLE = f"iptables -D INPUT -i {NIC} -j DROP; iptables -D OUTPUT -o {NIC} -j DROP"
-GONE = "lost|(nothing was|not) heard|not reached|did not answer"
-NET_GONE = f"{GONE}|[Cc]onnection (closed|reset|timed out)|stalled|no answer"
+GONE = (
+    "connection was lost|nothing was heard from the node|was not heard any more over SSH|(was|were) not reached|not been heard of"
+    "|did not answer (one short completion )?within"
+)
+CUT_OFF = r"[Cc]onnection (closed|reset|refused|timed out)|connection failed|is gone, stopped|no answer within"
+NET_GONE = f"{GONE}|{CUT_OFF}|stalled: no log line"
 """What a user is told when a node, or the way between two, is gone."""
+NO_TAG = "manifest unknown|name unknown|not found"
+"""What a registry says of an image it does not have."""
+ENDED = r"the engine ended with code|the engine could not be started|Docker daemon"
+"""When somebody ends a container: its engine has no word of its own for that."""
 OFF = "iptables -I INPUT ! -i lo -j DROP; iptables -I OUTPUT ! -o lo -j DROP"
 ON = "iptables -D INPUT ! -i lo -j DROP; iptables -D OUTPUT ! -o lo -j DROP"
 
@@ -31,7 +39,7 @@ class Trouble:
     name: str
     group: Group
     says: str
-    """What the run's findings, failures or words must hold: a regular expression."""
+    """What one of the run's failures or findings must say: a check's id, or a regular expression; see named.py."""
     make: str = ":"
     mend: str = ":"
     node: str = "n1"
@@ -45,7 +53,9 @@ class Trouble:
     data: Mapping[str, Any] = field(default_factory=dict)
     host: Mapping[str, Any] = field(default_factory=dict)
     names: bool = True
-    """Whether the node is named."""
+    """Whether that sentence must be about the node, or name it."""
+    within: float = 60.0
+    """Seconds from the fault to the end of the run that fails of it: 1.5 times what was measured, where that is more."""
     code: int | None = 1
     """serve's exit status with the fault; None where either end is right."""
     recipe: str = "lab/a2-dual-tp1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tests.lab import image, nodes
@@ -54,9 +55,9 @@ class World:
         ask = f"systemctl show -P MainPID {STRANGER}; timeout 5 docker inspect -f '{{{{.Id}}}}' {STRANGER} || echo {UNKNOWN}"
         return {node: self.exec(node, ask) for node in NODES}
 
-    def touched(self) -> bool:
-        """Whether a stranger is another one now, as far as its node can be asked."""
-        pairs = [(now.split(), self.strangers[node].split()) for node, now in self.seen().items()]
+    def touched(self, off: Sequence[str] = ()) -> bool:
+        """Whether a stranger is another one now, as far as its node can be asked; one that is off cannot."""
+        pairs = [(now.split(), self.strangers[node].split()) for node, now in self.seen().items() if node not in off]
         return any(now[:1] != then[:1] or now[1:] not in (then[1:], [UNKNOWN]) for now, then in pairs)
 
     def leave(self) -> None:
@@ -68,6 +69,10 @@ class World:
         return [
             bool(self.exec(node, f"timeout 5 docker ps -q --filter label=bringup.cluster={self.site.cluster}").strip()) for node in NODES
         ]
+
+    def answers(self, node: str) -> bool:
+        """Whether Docker on it does."""
+        return bool(self.exec(node, "timeout 5 docker version -f '{{.Server.Version}}' 2>/dev/null").strip())
 
     def up(self) -> None:
         """Nodes that were cut off run again, and Docker on them."""

@@ -57,7 +57,7 @@ DECOYS = {
     "port": "systemd-run -q --collect --unit decoy-port python3 -m http.server 60005",
     "name": "systemd-run -q --collect --unit decoy-name bash -c 'exec -a \"vllm serve /models/other\" sleep 1000'",
     "container": "docker run -d --name decoy-container --device /dev/davinci5 --entrypoint /bin/sh "
-    f"{DOUBLE} -c 'exec 3</dev/davinci5; sleep 1000'",
+    f"{DOUBLE} -c 'exec 3</dev/davinci5; trap \"exit 0\" TERM; sleep 1000 & wait'",
     "trainer": HOLD.format("decoy-trainer", "davinci6") + " python3 -c 'import time; time.sleep(1000)'",
     "shell": "systemd-run -q --collect --unit decoy-shell "
     "bash -c 'exec 3</dev/davinci7; bash -c \"exec -a VLLM::EngineCore sleep 1000\"; true'",

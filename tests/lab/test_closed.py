@@ -48,7 +48,7 @@ print(json.dumps(sorted(found)))
 SCAN = """\
 import errno, json, resource, select, socket, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (8192, max(8192, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
-AT_ONCE, SILENCE = 4000, 800
+AT_ONCE, SILENCE = 8000, 800
 family = socket.getaddrinfo(sys.argv[1], 1)[0][0]
 def batch(address, ports):
     poll, waiting, found = select.poll(), {}, []

@@ -11,6 +11,7 @@ from gevent.event import Event as Flag
 
 from roles.run.follow import Event, Follower
 from roles.run.progress import Progress
+from roles.run.redact import redact
 from roles.run.run import Run
 from roles.serve import deaths, gang
 from roles.serve.state import Decision
@@ -28,7 +29,10 @@ class Told:
     def __init__(self) -> None:
         self.failures: list[tuple[str, str]] = []
         double = SimpleNamespace(
-            cancel=Flag(), fail=lambda node, stage, why, fix="": self.failures.append((node, why)), folder=SimpleNamespace(path="runs")
+            cancel=Flag(),
+            fail=lambda node, stage, why, fix="": self.failures.append((node, why)),
+            folder=SimpleNamespace(path="runs"),
+            masked=redact,
         )
         self.gang = gang.Gang(cast(Run, double), ONE, Decision("start", "test"), "", cast(Progress, None))
         self.followers = {n.name: Follower(PLAN.verify["stages"], PLAN.verify["fatal"], n.rank, 600) for n in ONE.nodes}

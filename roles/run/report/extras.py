@@ -12,7 +12,16 @@ from roles.run.report.words import size, who
 
 KNOWN = ("report.proof", "report.doctor", "report.status", "report.weights", "report.bench", "report.bench.warnings")
 MOST = 400
-TONES = {"nothing": "good", "cause": "bad", "unknown": "bad", "blocked": "bad", "unreachable": "bad", "wrapper": "warn", "symptom": "warn"}
+TONES = {
+    "nothing": "good",
+    "cause": "bad",
+    "unknown": "bad",
+    "blocked": "bad",
+    "failed": "bad",
+    "unreachable": "bad",
+    "wrapper": "warn",
+    "symptom": "warn",
+}
 
 
 def failures(report: Mapping[str, Any]) -> list[dict[str, str]]:
