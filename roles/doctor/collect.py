@@ -14,7 +14,7 @@ from roles.doctor.evidence import HEAD, safe
 from roles.plan.node import NodePlan
 from roles.plan.plan import ReplicaPlan
 from roles.run import look, remote
-from roles.run.redact import redact
+from roles.run.redact import redact, redact_data
 from roles.run.run import Run
 from roles.run.seen import sections
 
@@ -91,8 +91,7 @@ def files(run: Run, replicas: Sequence[ReplicaPlan], found: Mapping[str, Collect
         run.plan, replicas, nodes, made, verb=run.verb, command=run.command, failures=run.failures or last_failures(run),
         findings=run.findings,
     )  # fmt: skip
-    texts[HEAD] = json.dumps(about, indent=1, sort_keys=True, ensure_ascii=False)
-    return {name: redact(text, secrets) for name, text in texts.items()}
+    return {name: redact(text, secrets) for name, text in texts.items()} | {HEAD: _head(about, secrets)}
 
 
 def said(run: Run, replica: ReplicaPlan, made: float) -> dict[str, str]:
@@ -103,11 +102,16 @@ def said(run: Run, replica: ReplicaPlan, made: float) -> dict[str, str]:
         run.plan, [replica], nodes, made, verb=run.verb, command=run.command, failures=run.failures or _refused(run),
         findings=run.findings, asked=False, started=any(s["stage"] == "up" for s in mine),
     )  # fmt: skip
-    texts = {HEAD: json.dumps(about, sort_keys=True, ensure_ascii=False)}
+    texts: dict[str, str] = {}
     if any(s["stage"] == "up" and s["ok"] is False for s in mine):  # its start was followed to its end
         for node in replica.nodes:
             texts |= {name: text for name, text in _kept(run, node).items() if name.endswith(FOLLOWED)}
-    return {name: redact(text, run.folder.secrets()) for name, text in texts.items()}
+    secrets = run.folder.secrets()
+    return {name: redact(text, secrets) for name, text in texts.items()} | {HEAD: _head(about, secrets)}
+
+
+def _head(about: Mapping[str, Any], secrets: Sequence[str]) -> str:
+    return json.dumps(redact_data(about, secrets), indent=1, sort_keys=True, ensure_ascii=False)
 
 
 def _refused(run: Run) -> list[dict[str, str]]:

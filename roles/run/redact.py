@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from re import Match
+from typing import Any
 
 GONE = "***"
 NAMES = (
@@ -52,6 +54,23 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     if "-----BEGIN" in text:
         text = PEM.sub(lambda m: f"-----BEGIN {m['kind']}----- {GONE}", text)
     return "\n".join(_line(line) if any(t in low for t in TRIGGERS) else line for line, low in _with_lower(text))
+
+
+def redact_data(value: Any, secrets: Iterable[str] = (), name: str = "") -> Any:
+    """The same of what becomes JSON: each text by itself, with the name it has there, so that no quote or comma is lost."""
+    known = list(secrets)
+    if isinstance(value, dict):
+        return {k: redact_data(v, known, str(k)) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [redact_data(v, known, name) for v in value]
+    if not isinstance(value, str):
+        return value
+    if CAPITALS.fullmatch(f"{name}=x"):
+        return GONE if value else value
+    try:
+        return json.loads("{" + redact(f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}", known) + "}")[name]
+    except (ValueError, KeyError):  # what was taken out held a quote
+        return redact(value, known)
 
 
 def _with_lower(text: str) -> Iterator[tuple[str, str]]:

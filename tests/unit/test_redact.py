@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roles.run.redact import GONE, redact
+from roles.run.redact import GONE, redact, redact_data
 
 KEY = "sk-Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4"
 HUB = "hf_AbCdEfGhIjKlMnOpQrStUvWxYz012345"
@@ -111,3 +111,30 @@ def test_a_long_line_without_spaces_takes_no_long_time() -> None:
     for piece in ("-", "_", "a-", "A_", "a.", "=", "token", "password", "://", "x@", "+/"):
         redact(piece * 20_000)
     assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ({"api_key": "abcdef123"}, {"api_key": GONE}),
+        ({"env": {"MY_TOKEN": "abcdef123"}, "n": 3, "none": None}, {"env": {"MY_TOKEN": GONE}, "n": 3, "none": None}),
+        ({"warnings": ['inventory: secret: "expose" is proxy']}, {"warnings": ['inventory: secret: "***" is proxy']}),
+        ({"why": f'said "{KEY}"\nand more'}, {"why": f'said "{GONE}"\nand more'}),
+        ([["Bearer abcdefgh12345678", "plain"]], [[f"Bearer {GONE}", "plain"]]),
+        ({"plan": "abcdef", "secretary": "x y"}, {"plan": "abcdef", "secretary": "x y"}),
+    ],
+)
+def test_data_stays_data(data: object, expected: object) -> None:
+    assert redact_data(data, [KEY]) == expected
+
+
+@given(
+    st.recursive(st.text() | st.integers() | st.none(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=10)
+)
+def test_whatever_the_data_its_form_stays(data: object) -> None:
+    def form(value: object) -> object:
+        if isinstance(value, dict):
+            return {k: form(v) for k, v in value.items()}
+        return [form(v) for v in value] if isinstance(value, list) else type(value)
+
+    assert form(redact_data(data)) == form(data)
