@@ -1,10 +1,10 @@
-"""All evidence in one file: made, read back. A tar of text files, compressed with gzip (Python has zstd only from 3.14 on)."""
+"""All evidence in one file: made, read back. A tar of text files, compressed with zstd."""
 
 from __future__ import annotations
 
 import io
 import os
-import tarfile
+import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,14 @@ from pathlib import Path
 from roles.doctor.evidence import HEAD, Files
 from roles.plan.errors import PlanError
 
-NAME = "bundle.tar.gz"
+if sys.version_info >= (3, 14):
+    import tarfile
+
+    from compression.zstd import ZstdError
+else:
+    from backports.zstd import ZstdError, tarfile
+
+NAME = "bundle.tar.zst"
 MOST_FILES, MOST_BYTES = 20_000, 2 << 30
 
 
@@ -20,7 +27,7 @@ def write(path: Path, files: Files, made: float) -> None:
     """Whole or not at all; readable by its owner only."""
     part = path.with_name(f"{path.name}.part")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as raw, tarfile.open(fileobj=raw, mode="w:gz", compresslevel=6) as tar:
+    with os.fdopen(descriptor, "wb") as raw, tarfile.open(fileobj=raw, mode="w:zst") as tar:
         for name in sorted(files, key=lambda n: (n != HEAD, n)):
             body = files[name].encode("utf-8", "replace")
             info = tarfile.TarInfo(name)
@@ -37,9 +44,9 @@ def read(path: Path) -> dict[str, str]:
         }
     else:
         try:
-            with tarfile.open(path, mode="r:gz") as tar:
+            with tarfile.open(path, mode="r:*") as tar:  # an older one was of gzip
                 texts = dict(_members(tar, path))
-        except (tarfile.TarError, EOFError, zlib.error, OSError) as e:
+        except (tarfile.TarError, EOFError, zlib.error, ZstdError, OSError) as e:
             why = getattr(e, "strerror", None) or e
             raise PlanError(f"{path}: cannot be read as a bundle ({why}), expected a {NAME} that the doctor wrote") from None
     if HEAD not in texts:

@@ -17,10 +17,10 @@ HEAD = """\
 # Doctor
 
 Written by `python -m roles.doctor.table` from files/doctor/*.yaml. Each rule is data: patterns, where they are looked for, what they mean,
-what mends it, where that is known from.
+what mends it, where that is known from. `tests/fixtures/doctor/RULE.txt` holds for each the log that shows it and near misses that do not.
 
     pyinfra inventories/a2.py deploy/doctor.py       # gathers all ranks' logs and settings, says what is wrong; changes nothing
-    python -m roles.doctor runs/a2/.../bundle.tar.gz # the same verdict again, offline
+    python -m roles.doctor runs/a2/.../bundle.tar.zst # the same verdict again, offline
     python -m roles.doctor --json BUNDLE             # all that was seen, as doctor.json has it
 
 Exit status: 0 nothing is wrong, 1 something is or a node was not reached, 2 the file is no bundle.
@@ -43,7 +43,7 @@ Every failing serve ends with its verdict, for each replica once. After a start 
 (a check blocks, a node is missing, a pull fails) no node is asked again and no older log counts: a few lines, from what this run found
 and said.
 
-The bundle is a `.tar.gz` of text files (Python has no zstd before 3.14). Secrets are taken out before anything is written: the cluster's
+The bundle is a `.tar.zst` of text files (`tar --zstd -xf` unpacks it). Secrets are taken out before anything is written: the cluster's
 API key, whatever is assigned to a key, token or password, bearer tokens, hub tokens, user and password in URLs.
 """
 

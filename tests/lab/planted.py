@@ -78,7 +78,7 @@ class Planted:
         found = []
         for path in (p for folder in folders for p in sorted(folder.rglob("*")) if p.is_file() and p not in set(but)):
             texts = [path.read_bytes().decode("utf-8", "replace")]
-            if path.name.endswith(".tar.gz"):
+            if path.name.endswith(".tar.zst"):
                 texts += list(bundle.read(path).values())
             found += [f"{name} in {path}" for text in texts for name in self.in_text(text)]
         return found

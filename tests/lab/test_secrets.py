@@ -90,7 +90,7 @@ def test_nothing_that_a_verb_says_holds_a_secret(life: Life) -> None:
 
 
 def test_no_run_folder_report_event_or_bundle_holds_one(life: Life) -> None:
-    assert list(life.site.runs.rglob("bundle.tar.gz")), "the doctor wrote one"
+    assert list(life.site.runs.rglob("bundle.tar.zst")), "the doctor wrote one"
     assert life.planted.here([life.site.path], but=life.files) == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def test_a_failed_serve_ends_with_a_verdict_and_a_bundle(tmp_path: Path, monkeyp
     assert "an NPU's memory is full (npu-oom)" in text
     assert "--data flags.max-num-seqs=64" in text
     assert KEY not in text
-    (path,) = lab.run.folder.path.glob("bundle.r0.tar.gz")
+    (path,) = lab.run.folder.path.glob("bundle.r0.tar.zst")
     assert oct(path.stat().st_mode & 0o777) == "0o600"
     files = bundle.read(path)
     assert not [name for name, body in files.items() if KEY in body]
@@ -39,7 +40,7 @@ def test_offline_the_same_file_gives_the_same_words(
 ) -> None:
     lab = Lab(tmp_path, monkeypatch)
     online = role.verdict(lab.run, lab.plan.replicas[0]).splitlines()
-    (path,) = lab.run.folder.path.glob("bundle.r0.tar.gz")
+    (path,) = lab.run.folder.path.glob("bundle.r0.tar.zst")
     assert offline.main([str(path)]) == 1
     assert capsys.readouterr().out.splitlines() == online[:-1], "all but where the bundle lies"
     folder = tmp_path / "unpacked"
@@ -73,7 +74,7 @@ def test_the_verb_looks_prints_and_says_whether_something_is_wrong(
     assert role.doctor(lab.run) == 1
     out = capsys.readouterr().out
     assert out.startswith("doctor: replica r0: 10.0.0.11 (rank 0)")
-    assert f"bundle: {lab.run.folder.path / 'bundle.tar.gz'}" in out
+    assert f"bundle: {lab.run.folder.path / 'bundle.tar.zst'}" in out
     assert lab.run.failures[0]["stage"] == "doctor"
     assert lab.run.failures[0]["node"] == "10.0.0.11"
     assert lab.run.findings[0].fix == "pyinfra inventories/a2.py deploy/prepare.py"
@@ -114,6 +115,7 @@ def test_a_doctor_that_stumbles_is_no_second_failure(tmp_path: Path, monkeypatch
     [
         ("x.tar.gz", b"no archive", "cannot be read as a bundle"),
         ("x.tar.gz", b"\x1f\x8b\x08\x00cut", "cannot be read as a bundle"),
+        ("x.tar.zst", b"\x28\xb5\x2f\xfdcut", "cannot be read as a bundle"),
         ("missing.tar.gz", None, "No such file"),
         ("folder", "dir", f"holds no {HEAD}"),
     ],
@@ -145,3 +147,21 @@ def test_a_bundle_holds_its_first_file_first_and_is_the_same_when_read(tmp_path:
     assert bundle.read(tmp_path / bundle.NAME) == files
     assert next(iter(bundle.read(tmp_path / bundle.NAME))) == HEAD
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_bundle_is_zstd_and_an_older_one_of_gzip_is_read_too(tmp_path: Path) -> None:
+    files = Case().put(0, "engine", "all is well\n").files()
+    bundle.write(tmp_path / bundle.NAME, files, MADE)
+    packed = (tmp_path / bundle.NAME).read_bytes()
+    assert packed[:4] == b"\x28\xb5\x2f\xfd"
+    old = tmp_path / "bundle.tar.gz"
+    with bundle.tarfile.open(tmp_path / bundle.NAME) as new, tarfile.open(old, "w:gz") as tar:
+        for member in new:
+            tar.addfile(_sized(member), new.extractfile(member))
+    assert bundle.read(old) == files
+
+
+def _sized(member: Any) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(member.name)
+    info.size = member.size
+    return info
