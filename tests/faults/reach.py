@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
-from tests.faults.trouble import CUT, CUT_OFF, GONE, MIDWAY, NET_GONE, NO_TAG, OFF, ON, SLOWLY, WHOLE, Trouble
+from tests.faults.trouble import CUT, CUT_OFF, GONE, LATER, MIDWAY, NET_GONE, NO_TAG, OFF, ON, SLOWLY, WHOLE, Trouble
 
 PORT, NOBODY = 9999, 65534
 CODE = base64.b64encode(Path(__file__).with_name("relay.py").read_bytes()).decode()
@@ -31,6 +31,8 @@ REACH = [
             f"mv /lab/kept {KEY}; ssh-keygen -y -f {KEY} >{KEY}.pub; systemctl restart ssh"),
     Trouble("SSH answers a second late, each time", "ssh", "", "echo 'sleep 1' >/etc/ssh/sshrc", "rm -f /etc/ssh/sshrc", code=0, names=False),
     *(Trouble(f"node cut off in {s}", "ssh", GONE, OFF, ON, at=s, data=SLOWLY, within=w) for s, w in (("start", 75), ("weights", 100), ("proof", 100))),
+    Trouble("node cut off in look", "ssh", GONE, OFF, ON, at="look", within=100),
+    Trouble("node cut off in kv-cache", "ssh", GONE, OFF, ON, at="kv-cache", data=LATER, within=100),
     *(Trouble(f"cluster network cut in {s}", "network", NET_GONE, CUT, WHOLE, at=s, data=MIDWAY, names=False, within=w) for s, w in (("start", 85), ("proof", 105))),
     Trouble("every packet to rank 0 late by 0.2 s", "network", "", LATE, LATE_MENDED, code=0, names=False),
     Trouble("second address on the NIC", "network", "", "ip addr add 10.77.1.77/23 dev enp67s0f0np0", "ip addr del 10.77.1.77/23 dev enp67s0f0np0",
@@ -41,6 +43,11 @@ REACH = [
     Trouble("node paused while the engine loads", "node", GONE, lab="pause", at="weights", data=SLOWLY, within=160),
     Trouble("node paused before its start", "node", GONE, lab="pause", at="start", data=SLOWLY, within=135),
     Trouble("node rebooted while the engine loads", "node", "SSH connection was lost", lab="reboot", at="weights", data=MIDWAY),
+    Trouble("node paused in kv-cache", "node", GONE, lab="pause", at="kv-cache", data=LATER, within=160),
+    Trouble("node rebooted in look", "node", "connection was lost|not reached", lab="reboot", at="look"),
+    Trouble("node rebooted before its start", "node", "SSH connection was lost|could not be started", lab="reboot", at="start", data=MIDWAY),
+    *(Trouble(f"Ctrl-C in {s}", "controller", "", signal="INT", at=s, data=LATER, code=130, names=False) for s in ("look", "kv-cache")),
+    *(Trouble(f"controller killed in {s}", "controller", "", signal="KILL", at=s, data=LATER, code=-9, names=False) for s in ("look", "kv-cache")),
     Trouble("rank 0's node without power in the proof", "node", f"{GONE}|^proof .*({CUT_OFF})", node="n0", lab="power", at="proof", data=MIDWAY),
     Trouble("a second controller while the first serves", "controller", r"held by \S+ \(process \d+\), serve", lab="second", at="weights", data=MIDWAY, names=False, serves=True),
     Trouble("edited: weights that are not there", "inventory", "weights.present", data={"weights": "/opt/lab/shared/models/none"}, serves=True),

@@ -15,6 +15,8 @@ MIDWAY: Mapping[str, Any] = {"env": {"DOUBLE": "stall=weights:6"}, "timeouts": {
 """The engine waits a little at its weights, so that what happens happens there."""
 SLOWLY: Mapping[str, Any] = {"env": {"DOUBLE": "stall=weights:6"}, "timeouts": {"stall": 90, "ready": 150}}
 """And is given more time than a connection is."""
+LATER: Mapping[str, Any] = {"env": {"DOUBLE": "stall=kv-cache:6"}, "timeouts": {"stall": 90, "ready": 150}}
+"""It waits after its weights."""
 CUT = f"iptables -I INPUT -i {NIC} -j DROP; iptables -I OUTPUT -o {NIC} -j DROP"
 WHOLE = f"iptables -D INPUT -i {NIC} -j DROP; iptables -D OUTPUT -o {NIC} -j DROP"
 GONE = (
