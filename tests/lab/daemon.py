@@ -50,6 +50,16 @@ def running(place: Place, name: str = "dockerd") -> int | None:
     return pid if any(str(place.run).encode() in w or str(place.root).encode() in w for w in words) else None
 
 
+def processes(place: Place) -> list[int]:
+    """Whatever still runs for this lab: Docker, its shims, the registry; nodes are below the shims."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if f"{place.run}/".encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+    return sorted(set(found) - {os.getpid()})
+
+
 def _namespace(place: Place) -> None:
     """The namespace and the one link to it; each part is made only where it is missing."""
     ns, net = place.namespace, place.uplink

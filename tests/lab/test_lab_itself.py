@@ -16,6 +16,7 @@ import pytest
 from tests.lab import __main__ as cli
 from tests.lab import daemon, image, nodes
 from tests.lab.conftest import Machine, RunningLab
+from tests.lab.double.running import until as wait
 from tests.lab.place import docker
 
 pytestmark = pytest.mark.lab
@@ -100,10 +101,19 @@ def test_the_machine_is_as_it_was(lab: RunningLab) -> None:
     assert now.devices - lab.before.devices <= {daemon.UP}
 
 
-def test_down_leaves_nothing_behind(lab: RunningLab) -> None:
+@pytest.mark.parametrize("killed", [False, True], ids=["in order", "after its Docker was killed"])
+def test_down_leaves_nothing_behind(lab: RunningLab, killed: bool) -> None:
     if not lab.ours:
         pytest.skip("the lab was up before the tests and stays up; run them without it to see this")
+    if killed:
+        assert cli.main(["up"]) == 0
+        pid = daemon.running(lab.place)
+        assert pid
+        os.kill(pid, signal.SIGKILL)
+        assert wait(lambda: daemon.running(lab.place) is None)
+        assert daemon.processes(lab.place), "its nodes run on"
     assert cli.main(["down"]) == 0
+    assert daemon.processes(lab.place) == []
     now = Machine.now()
     assert now == lab.before
     mounts = Path("/proc/self/mounts").read_text()
