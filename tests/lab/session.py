@@ -7,20 +7,33 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from tests.lab.place import LabError, Place, say
+
+HELD: set[Path] = set()
 
 
 @contextmanager
 def alone(place: Place, patience: float = 3600, every: float = 2) -> Iterator[bool]:
-    """Waits for another session. True: the one before did not come to its end, so the nodes may hold anything."""
+    """Waits for another session. True: the one before did not come to its end, so the nodes may hold anything.
+
+    Within one session it may be asked for again: tests/lab and tests/faults each have their fixture.
+    """
+    if place.root in HELD:
+        yield False
+        return
     place.root.mkdir(parents=True, exist_ok=True)
     with (place.root / "lock-of-tests").open("a+") as file:
         _wait(file.fileno(), place, patience, every)
         file.seek(0)
         cut_off = bool(file.read().strip())
         _write(file.fileno(), f"{os.getpid()}\n")
-        yield cut_off
+        HELD.add(place.root)
+        try:
+            yield cut_off
+        finally:
+            HELD.remove(place.root)
         _write(file.fileno(), "")
 
 

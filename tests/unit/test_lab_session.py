@@ -70,3 +70,10 @@ def test_a_failure_inside_leaves_the_mark(tmp_path: Path) -> None:
         _ = 1 / 0
     with alone(Place(tmp_path)) as cut_off:
         assert cut_off
+
+
+def test_one_session_may_ask_twice(tmp_path: Path) -> None:
+    with alone(Place(tmp_path)) as first, alone(Place(tmp_path), 0.3, 0.1) as second:
+        assert (first, second) == (False, False)
+    with alone(Place(tmp_path)) as cut_off:
+        assert not cut_off
