@@ -91,7 +91,7 @@ lead() {
   while :; do
     if [ -z "$asked" ]; then
       generation=$((generation + 1))
-      printf '%s' "$generation" >"$folder/generation"
+      number
       state gathering
       gather || exit 0
     fi
@@ -124,7 +124,7 @@ follow() {
     done
     say "gate: $HEAD:$RPC is open"
     generation=$their_generation last=$their_generation
-    printf '%s' "$generation" >"$folder/generation"
+    number
     live
     [ -z "$stopping" ] || exit 0
     ended "$trouble"

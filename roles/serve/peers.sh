@@ -18,6 +18,7 @@ state() {  # state WORD [WHY]
   now=$1
   printf 'spec=%s generation=%s state=%s why=%s\n' "$spec" "$generation" "$1" "${2:-}" >"$folder/state.new" && mv -f "$folder/state.new" "$folder/state"
 }
+number() { printf '%s' "$generation" >"$folder/generation.new" && mv -f "$folder/generation.new" "$folder/generation"; } # never half of it
 open_port() { timeout 3 bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$1" "$2" 2>/dev/null; }
 
 peer() {  # peer ADDRESS: what its unit does, in their_spec, their_state, their_generation, their_why
