@@ -89,7 +89,7 @@ def _up(place: Place, args: argparse.Namespace) -> None:
 def _down(place: Place, args: argparse.Namespace) -> None:
     with Step("removing nodes, networks, daemon and registry"):
         if not daemon.running(place) and daemon.processes(place):
-            daemon.up(place)  # Docker was killed, and what it had started runs on until another one ends it
+            daemon.up(place)  # Docker was killed, and its nodes run on until another one ends them
         if daemon.running(place):
             nodes.down(place)
         daemon.down(place)

@@ -98,5 +98,5 @@ def _running(place: Place) -> Iterator[RunningLab]:
     ours = daemon.running(place) is None
     assert cli.main(["up", "--yes"]) == 0, "lab-up failed; its sentence stands above"
     yield RunningLab(place, ours, before)
-    if ours and daemon.running(place):
+    if ours:
         cli.main(["down"])

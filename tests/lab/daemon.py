@@ -108,10 +108,11 @@ def _dockerd(place: Place) -> None:
         "runtimes": {"lab": {"path": str(runtime)}},
     }
     (place.run / "daemon.json").write_text(json.dumps(config))
-    (place.run / "dockerd.pid").unlink(missing_ok=True)
+    for stale in ("dockerd.pid", "exec/containerd/containerd.pid"):  # a Docker that was killed takes its containerd with it
+        (place.run / stale).unlink(missing_ok=True)
     with Step("starting the lab's own Docker"):
         _start(place, "dockerd", ["dockerd", "--config-file", str(place.run / "daemon.json")], own_pidfile=True)
-        until(lambda: bool(docker(place, "version", "--format", "{{.Server.Version}}", check=False)), "the lab's dockerd", 60)
+        until(lambda: bool(docker(place, "version", "--format", "{{.Server.Version}}", check=False).strip()), "the lab's dockerd", 60)
 
 
 def _networks(place: Place) -> None:

@@ -110,7 +110,7 @@ def test_down_leaves_nothing_behind(lab: RunningLab, killed: bool) -> None:
         pid = daemon.running(lab.place)
         assert pid
         os.kill(pid, signal.SIGKILL)
-        assert wait(lambda: daemon.running(lab.place) is None)
+        assert wait(lambda: daemon.running(lab.place) is None, 10)
         assert daemon.processes(lab.place), "its nodes run on"
     assert cli.main(["down"]) == 0
     assert daemon.processes(lab.place) == []
