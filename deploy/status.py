@@ -8,8 +8,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from roles.accelerators.memory import memory
 from roles.run import start
 from roles.status import role as status
 from roles.verify import role as verify
 
-start.verb("status").end(lambda run: status.show(run, pulse=verify.short))
+start.verb("status").end(lambda run: status.show(run, pulse=verify.short, memory=memory))

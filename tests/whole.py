@@ -9,7 +9,10 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
+
+from tests.browser import Unavailable, ready
 
 ROOT = Path(__file__).parents[1]
 LOG = ROOT / "build" / "tests-without-lab.log"
@@ -39,11 +42,19 @@ def refused() -> str | None:
     return "the lab's tests need root: run `sudo make test`, as CI does, or `make test LAB=no` to leave out tests/lab and tests/faults"
 
 
+def browser() -> None:
+    """Chromium before the tests and not among them, where the lab's apt-get would meet it. Tests of pages say by themselves what they lack."""
+    if os.environ.get("BRINGUP_BROWSER") != "off":
+        with suppress(Unavailable):
+            ready()
+
+
 def main(words: list[str]) -> int:
     """The worse of both ends; what failed is printed last."""
     if why := refused():
         print(why, file=sys.stderr)
         return 2
+    browser()
     if os.environ.get("LAB") == "no":
         return without_lab(words)
     LOG.parent.mkdir(exist_ok=True)

@@ -24,8 +24,7 @@ if [ "$RUNTIME" = docker ]; then
     rm -f "$folder/logs/new"
   }
   trim() { :; } # Docker does
-  said() { docker logs --timestamps --tail 5000 "$UNIT" 2>&1; }
-  worked() { said | grep -E "$WORK" | tail -n 1 | cut -c1-23 | tr -cd 0-9; }
+  worked() { docker logs --timestamps --tail 5000 "$UNIT" 2>&1 | grep -E "$WORK" | tail -n 1 | cut -c1-23 | tr -cd 0-9; }
 else
   usable() { :; }
   prepare() { :; }

@@ -20,30 +20,30 @@ from roles.run.run import Run
 from roles.run.seen import Seen
 from roles.run.terminal import Rows
 from roles.run.units import doing, unit
-from roles.status import device
 
 WINDOW = 2.0
 HUNG_AFTER = 8.0
 HISTORY = 12
 TAIL = Path(__file__).with_name("tail.sh")
 Pulse = Callable[[Run, ReplicaPlan], str]
+Memory = Callable[[Seen], str]
 
 
-def show(run: Run, pulse: Pulse) -> int:
+def show(run: Run, pulse: Pulse, memory: Memory) -> int:
     """Once, or again and again. 0 only if every replica serves."""
     pause = run.options.get("watch")
     while True:
-        code = _once(run, pulse)
+        code = _once(run, pulse, memory)
         if not pause or run.cancel.is_set():
             return code
         run.cancel.wait(pause)
         terminal.line()
 
 
-def _once(run: Run, pulse: Pulse) -> int:
+def _once(run: Run, pulse: Pulse, memory: Memory) -> int:
     run.seen.update(look.look(run.state, run.hosts.values(), run.plan, run.cancel, FABRIC="off", LOOK="light"))
     run.seen.update({name: Seen(name, problem=why) for name, why in run.missing.items()})
-    told = remote.together({r.name: (lambda r=r: _replica(run, r, pulse)) for r in run.plan.replicas})  # type: ignore[misc]
+    told = remote.together({r.name: (lambda r=r: _replica(run, r, pulse, memory)) for r in run.plan.replicas})  # type: ignore[misc]
     facts = {}
     terminal.line(f"{run.plan.cluster}: {run.plan.model} by {run.plan.engine} {run.plan.version}, {moment(datetime.now(timezone.utc))}")
     for name, (tables, why, data) in told.items():
@@ -59,11 +59,11 @@ def _once(run: Run, pulse: Pulse) -> int:
     return 0 if all(not why for _, why, _ in told.values()) else 1
 
 
-def _replica(run: Run, replica: ReplicaPlan, pulse: Pulse) -> tuple[list[Rows], str, dict[str, object]]:
+def _replica(run: Run, replica: ReplicaPlan, pulse: Pulse, memory: Memory) -> tuple[list[Rows], str, dict[str, object]]:
     nodes, data, problems = list[tuple[str, ...]](), dict[str, object](), []
     tables = [Rows(nodes, indent=2)]
     for node in replica.nodes:
-        cells, why = _node(run, node)
+        cells, why = _node(run, node, memory)
         nodes.append((node.name, f"rank {node.rank}", *cells))
         problems += [f"{node.name}: {why}"] if why else []
     for row, why in _proxy(run, replica.nodes[0]):
@@ -85,7 +85,7 @@ def _replica(run: Run, replica: ReplicaPlan, pulse: Pulse) -> tuple[list[Rows], 
     return tables, problems[0] if problems else "", data
 
 
-def _node(run: Run, node: NodePlan) -> tuple[tuple[str, ...], str]:
+def _node(run: Run, node: NodePlan, memory: Memory) -> tuple[tuple[str, ...], str]:
     """Generation, time, memory and state, as far as they are known; and what is wrong."""
     seen = run.seen[node.name]
     if seen.problem:
@@ -99,7 +99,7 @@ def _node(run: Run, node: NodePlan) -> tuple[tuple[str, ...], str]:
         said = f"{word}{f': {why}' if why else ''}"
         return (f"generation {one.generation}", "", "", said), f"is {said}"
     state = f"{'begins again' if one.proven else 'starting'}: {_stage(run, node)}" if word == "starting" or not one.proven else "proven"
-    cells = (f"generation {one.generation}", f"up {_uptime(one.started)}", device.memory(seen), state)
+    cells = (f"generation {one.generation}", f"up {_uptime(one.started)}", memory(seen), state)
     return cells, "" if one.active and one.running else f"unit {seen['unit'].pairs.get('active')}, container not running"
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from roles.accelerators.memory import memory
 from roles.run.seen import MARK, Seen, sections
-from roles.status import device
 from roles.status.role import _stuck
 from tests.unit.sources import plan
 from tests.unit.test_accelerators_gpu import nvidia, rocm
@@ -51,7 +51,7 @@ def test_gpus_of_every_vendor_tell_their_memory(tmp_path: Path) -> None:
         ("sglang/mi300x-tp8-ep8", rocm(tmp_path), r"memory 2 of 1536 GiB"),
     ):
         seen = look({NODE: site}, plan(recipe))[NODE]
-        assert device.memory(seen) == said
+        assert memory(seen) == said
 
 
 @pytest.mark.parametrize(
@@ -67,4 +67,4 @@ def test_gpus_of_every_vendor_tell_their_memory(tmp_path: Path) -> None:
     ],
 )
 def test_what_no_tool_tells_is_left_out(section: str, text: str) -> None:
-    assert device.memory(Seen("n0", sections(f"{MARK}{section} 0\n{text}\n"))) == ""
+    assert memory(Seen("n0", sections(f"{MARK}{section} 0\n{text}\n"))) == ""
