@@ -43,7 +43,10 @@ def refused() -> str | None:
 
 
 def browser() -> None:
-    """Chromium before the tests and not among them, where the lab's apt-get would meet it. Tests of pages say by themselves what they lack."""
+    """Chromium before the tests and not among them, where the lab's apt-get would meet it.
+
+    Tests of pages say by themselves what they lack.
+    """
     if os.environ.get("BRINGUP_BROWSER") != "off":
         with suppress(Unavailable):
             ready()
