@@ -23,7 +23,7 @@ PATIENCE = 5
 
 
 def command(name: str, where: list[str], words: list[str]) -> list[str]:
-    kept = [f"--junitxml={ROOT / 'build' / 'junit' / name}.xml", "-o", f"junit_suite_name={commit()}"]
+    kept = [f"--junitxml={ROOT / 'build' / 'junit' / name}.xml", "-o", "junit_family=xunit1", "-o", f"junit_suite_name={commit()}"]
     return [sys.executable, "-m", "pytest", "-rs", *kept, *where, *words]
 
 

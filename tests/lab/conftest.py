@@ -86,11 +86,16 @@ def lab() -> Iterator[RunningLab]:
     try:
         with session.alone(place) as cut_off:
             machine.prepare(place, yes=True)  # before the first look: on a bare machine its tools are missing too
-            if cut_off and daemon.running(place):
-                cli.main(["down"])
+            begin_clean(place, cut_off)
             yield from _running(place)
     except LabError as e:
         pytest.fail(f"the lab cannot run here: {e}", pytrace=False)
+
+
+def begin_clean(place: Place, cut_off: bool) -> None:
+    """Before the first look: what a lab that is not up left behind would be taken for the machine's own."""
+    if daemon.remains(place) or (cut_off and daemon.running(place)):
+        cli.main(["down"])
 
 
 def _running(place: Place) -> Iterator[RunningLab]:

@@ -35,7 +35,7 @@ def down(place: Place) -> None:
         sh("umount", "-l", mount, check=False)
     if place.namespace in sh("ip", "netns", "list"):
         sh("ip", "netns", "delete", place.namespace, check=False)
-    if sh("cat", f"/sys/class/net/{UP}/ifalias", check=False).strip() == str(place.root):
+    if _our_link(place):
         sh("ip", "link", "delete", UP, check=False)
     shutil.rmtree(place.run, ignore_errors=True)
 
@@ -58,6 +58,17 @@ def processes(place: Place) -> list[int]:
             if f"{place.run}/".encode() in path.read_bytes():
                 found.append(int(path.parent.name))
     return sorted(set(found) - {os.getpid()})
+
+
+def remains(place: Place) -> bool:
+    """No Docker of this lab, but something it left: a machine that was cut off, or processes that were killed."""
+    if running(place):
+        return False
+    return bool(processes(place)) or place.namespace in sh("ip", "netns", "list") or _our_link(place)
+
+
+def _our_link(place: Place) -> bool:
+    return sh("cat", f"/sys/class/net/{UP}/ifalias", check=False).strip() == str(place.root)
 
 
 def _namespace(place: Place) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import itertools
 import os
@@ -15,7 +16,7 @@ import pytest
 
 from tests.lab import __main__ as cli
 from tests.lab import daemon, image, nodes
-from tests.lab.conftest import Machine, RunningLab
+from tests.lab.conftest import Machine, RunningLab, begin_clean
 from tests.lab.double.running import until as wait
 from tests.lab.place import docker
 
@@ -120,6 +121,21 @@ def test_down_leaves_nothing_behind(lab: RunningLab, killed: bool) -> None:
     assert str(lab.place.run) not in mounts
     assert lab.place.namespace not in subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
     assert daemon.running(lab.place) is None
+
+
+def test_what_a_lab_without_its_docker_left_is_gone_before_the_first_look(lab: RunningLab) -> None:
+    """A machine whose processes were all ended keeps their network devices and namespaces."""
+    if not lab.ours:
+        pytest.skip("the lab was up before the tests and stays up")
+    assert cli.main(["up"]) == 0
+    nodes.down(lab.place)
+    for pid in daemon.processes(lab.place):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    assert wait(lambda: not daemon.processes(lab.place), 20)
+    assert daemon.UP in Machine.now().devices
+    begin_clean(lab.place, cut_off=False)
+    assert Machine.now() == lab.before
 
 
 def test_up_after_down_answers_again(lab: RunningLab) -> None:
