@@ -61,23 +61,18 @@ def have_image(place: Place, image: str) -> bool:
     return bool(docker(place, "image", "ls", "-q", image).strip())
 
 
-def tar(place: Place, image: str) -> Path:
-    """What mmdebstrap made of it, kept."""
-    return place.cache / f"{image.replace(':', '-')}.tar"
-
-
 def make_base(place: Place, image: str, packages: list[str]) -> None:
-    file = tar(place, image)
-    if not file.exists():
-        part = file.with_suffix(".part")
+    tar = place.cache / f"{image.replace(':', '-')}.tar"
+    if not tar.exists():
+        part = tar.with_suffix(".part")
         with Step(f"Debian {SUITE} with {len(packages)} packages of our own choice, downloaded (about a minute and a half)"):
             sh(
                 "mmdebstrap", "--variant=minbase", "--format=tar", f"--include={','.join(packages)}",
                 "--aptopt=APT::Install-Recommends \"false\"", *(f"--dpkgopt=path-exclude={d}" for d in DROPPED), SUITE, part,
             )  # fmt: skip
-        part.rename(file)
+        part.rename(tar)
     with Step("importing it"):
-        docker(place, "import", file, image)
+        docker(place, "import", tar, image)
 
 
 def _make_node(place: Place, image: str, base: str) -> None:
