@@ -24,6 +24,8 @@ PATIENCE = 5
 
 def command(name: str, where: list[str], words: list[str]) -> list[str]:
     kept = [f"--junitxml={ROOT / 'build' / 'junit' / name}.xml", "-o", "junit_family=xunit1", "-o", f"junit_suite_name={commit()}"]
+    if "not long" in words:
+        kept.append("--hypothesis-profile=ci")  # the same examples each time: make test-long looks for new ones
     return [sys.executable, "-m", "pytest", "-rs", *kept, *where, *words]
 
 

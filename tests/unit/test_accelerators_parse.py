@@ -274,6 +274,10 @@ def test_every_change_of_every_sample_is_a_value_or_a_sentence(text: str, change
     tried(text)
 
 
+def test_a_code_without_an_end_is_no_code() -> None:
+    tried("dcmi module initialize failed. ret is -80" + "9" * 5000)
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_is_a_value_or_a_sentence(text: str) -> None:

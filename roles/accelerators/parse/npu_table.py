@@ -13,7 +13,7 @@ TITLE = re.compile(r"npu-smi\s+(\S+)\s+Version:\s+(\S+)")
 EMPTY = re.compile(r"No running processes found in NPU\s+(\d+)")
 INCOMPLETE = "driver package may not be completely installed"
 NO_CARD = "There is no NPU card"
-DCMI = re.compile(r"dcmi mod\w+ initialize\w* failed.*ret is (-\d+)")
+DCMI = re.compile(r"dcmi mod\w+ initialize\w* failed.*ret is (-\d{1,9})\b")
 PROCESS_HEADS = ("NPU Chip", "Process id", "Process name", "Process memory(MB)")
 
 

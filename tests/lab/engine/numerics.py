@@ -45,23 +45,23 @@ def prompts() -> list[str]:
     return ["".join(draw.choices("abcdefghijklmnopqrstuvwxyz ", k=length)) for length in LENGTHS]
 
 
-def compare(place: Place) -> int:
-    """The number of answers that differ."""
+def compare(place: Place, tokens: int = TOKENS) -> int:
+    """The number of answers that differ, each of so many tokens."""
     plan = pair.the_plan(place, **CHANGES)
     members = pair.members(place, plan)
     node, first = members[0]
     alone = replace(plan, replicas=(replace(plan.replicas[0], nodes=(_one_worker(first),)),))
     with _running(place, alone, [(node, _one_worker(first))]), Step("one worker answers"):
-        reference = {prompt: _ask(plan, prompt, None) for prompt in prompts()}
+        reference = {prompt: _ask(plan, prompt, None, tokens) for prompt in prompts()}
     bad = 0
     with _running(place, plan, members):
         for rank in range(2):
             with Step(f"rank {rank} answers, one request at a time"):
-                bad += _differing(reference, [(p, rank, _ask(plan, p, rank)) for p in prompts()])
+                bad += _differing(reference, [(p, rank, _ask(plan, p, rank, tokens)) for p in prompts()])
         for crowded in range(2):
             load = [(p, crowded) for p in prompts()] + [(prompts()[-1], 1 - crowded)]
             with Step(f"six requests on rank {crowded} beside one on the other"), ThreadPoolExecutor(len(load)) as pool:
-                answers = list(pool.map(lambda job: (job[0], job[1], _ask(plan, *job)), load))
+                answers = list(pool.map(lambda job: (job[0], job[1], _ask(plan, *job, tokens)), load))
             bad += _differing(reference, answers)
     return bad
 
@@ -75,7 +75,7 @@ def _differing(reference: dict[str, Answer], answers: list[tuple[str, int, Answe
         if answer.tokens != wanted.tokens or gap > TOLERANCE:
             bad += 1
             same = len(list(itertools.takewhile(lambda two: two[0] == two[1], zip(answer.tokens, wanted.tokens, strict=True))))
-            print(f"rank {rank}, prompt of {len(prompt)}: {same} of {TOKENS} tokens equal, a log-probability off by {gap:.2g}")
+            print(f"rank {rank}, prompt of {len(prompt)}: {same} of {len(answer.tokens)} tokens equal, a log-probability off by {gap:.2g}")
     print(f"{len(answers) - bad} of {len(answers)} equal, largest difference of a log-probability {worst:.2g}")
     return bad
 
@@ -97,9 +97,9 @@ def _running(place: Place, plan: Plan, members: pair.Pair) -> Iterator[None]:
         pair.down(place, members)
 
 
-def _ask(plan: Plan, prompt: str, rank: int | None) -> Answer:
+def _ask(plan: Plan, prompt: str, rank: int | None, tokens: int) -> Answer:
     url = next(iter(plan.verify["endpoints"].values())) + plan.verify["paths"]["completions"]
-    body = {"model": plan.verify["model"], "prompt": prompt, "max_tokens": TOKENS, "temperature": 0, "logprobs": 1, "ignore_eos": True}
+    body = {"model": plan.verify["model"], "prompt": prompt, "max_tokens": tokens, "temperature": 0, "logprobs": 1, "ignore_eos": True}
     body["return_tokens_as_token_ids"] = True  # half a character has no text
     body["cache_salt"] = secrets.token_hex(8)  # a prompt seen before would be taken from the prefix cache, and nothing computed
     headers = {"Content-Type": "application/json"} | ({plan.verify["rank_header"]: str(rank)} if rank is not None else {})
