@@ -83,22 +83,18 @@ def _take(run: Run) -> bool:
 
     taken = remote.together({n: lambda n=n, h=h: one(n, h) for n, h in run.hosts.items()})  # type: ignore[misc]
     run.facts["lock.nodes"] = [n for n, done in taken.items() if done.ok]
-    bad = {n: _why(n, done, run.seen.get(n) if run.verb == "serve" else None) for n, done in taken.items()}
-    for name, why in bad.items():
-        if why:
-            run.fail(name, "lock", why)
-    if any(bad.values()):
+    run.facts["lock.moved"] = [n for n, done in taken.items() if done.ok and n in run.seen and not stands(run.seen[n], done.text)]
+    bad = {n: done for n, done in taken.items() if not done.ok}
+    for name, done in bad.items():
+        run.fail(name, "lock", busy(name, done.said) if done.code == TAKEN else f"{name}: its lock could not be taken: {done.said}")
+    if bad:
         release(run)
-    return not any(bad.values())
+    return not bad
 
 
-def _why(name: str, done: remote.Done, seen: Seen | None) -> str:
-    """Why a lock was not taken, or is of no use to a start: the node is not as it was when that was decided."""
-    if not done.ok:
-        return busy(name, done.said) if done.code == TAKEN else f"{name}: its lock could not be taken: {done.said}"
-    if seen is None or stands(seen, done.text):
-        return ""
-    return f"{name}: another controller, or the unit itself, began a start since this run looked; run again to see what is so now"
+def moved(run: Run, name: str) -> bool:
+    """Whether the node, now that it is locked, is not as it was when this run decided what to do."""
+    return name in run.facts.get("lock.moved", ())
 
 
 def stands(seen: Seen, told: str) -> bool:

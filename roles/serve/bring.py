@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Callable
 
 from gevent.event import AsyncResult
 from gevent.lock import BoundedSemaphore
 
 from roles.plan.plan import ReplicaPlan
-from roles.run import key, lock, remote
+from roles.run import key, lock, look, remote
 from roles.run.folder import now
 from roles.run.progress import Progress
 from roles.run.run import Run
 from roles.serve import back, drain, gang, unit
-from roles.serve.state import Decision
+from roles.serve.state import Decision, agreed, decide
 
 Told = Callable[[Run, ReplicaPlan], str]
 """What another role says of a replica: nothing when it is proven, else why not; or what a failed start makes of its evidence."""
@@ -67,7 +68,11 @@ def up(run: Run, replica: ReplicaPlan) -> str:
         return "interrupted"
     if not lock.take(run):
         return next(f["why"] for f in run.failures if f["stage"] == "lock")
+    if why := _moved(run, replica):
+        return why
     decision: Decision = run.facts["decisions"][replica.name]
+    if decision.what == "nothing":
+        return ""
     if decision.what == "back" and not decision.kept:
         run.fail(replica.nodes[0].name, "rollback", f"replica {replica.name} {decision.why}", "serve the inventory that is meant")
         return decision.why
@@ -88,6 +93,27 @@ def up(run: Run, replica: ReplicaPlan) -> str:
         return _restored(run, found, decision.generation)
     why = _served(run, gang.Gang(run, replica, decision, _secret(run, replica), progress))
     return failed(run, replica, why) + back.after(run, replica, decision, _restored) if why else _mark(run, replica)
+
+
+def _moved(run: Run, replica: ReplicaPlan) -> str:
+    """Where a start began between look and lock, by another controller or the unit itself, the nodes are looked at again.
+
+    Nothing when what was decided stands, or what is so now asks for no more.
+    """
+    name = next((n.name for n in replica.nodes if lock.moved(run, n.name)), "")
+    if not name:
+        return ""
+    seen = look.look(run.state, [run.hosts[n.name] for n in replica.nodes], run.plan, run.cancel, FABRIC="off")
+    old: Decision = run.facts["decisions"][replica.name]
+    new = None if any(one.problem for one in seen.values()) else decide(run.plan, replica, seen)
+    if new is None or not agreed(old, new):
+        why = f"{name}: another controller, or the unit itself, began a start since this run looked; run again to see what is so now"
+        run.fail(name, "lock", why)
+        return why
+    run.facts["decisions"][replica.name] = new
+    run.folder.event("decision", replica=replica.name, what=new.what, why=new.why, changes=list(new.changes))
+    print(f"replica {replica.name} {new.why}, seen again: a start began there since the first look", file=sys.stderr)
+    return ""
 
 
 def _stopped(run: Run, replica: ReplicaPlan, progress: Progress, drained: bool) -> str:

@@ -59,6 +59,11 @@ def decide(plan: Plan, replica: ReplicaPlan, seen: Mapping[str, Seen], answers: 
     return Decision("restart", why, (), following)
 
 
+def agreed(old: Decision, new: Decision) -> bool:
+    """Whether what is so now asks for nothing that was not decided, and agreed to, before."""
+    return old.what != "back" and new.what in ("nothing", "follow", old.what) and new.changes in ((), old.changes)
+
+
 def back(plan: Plan, replica: ReplicaPlan, seen: Mapping[str, Seen]) -> Decision:
     """--data rollback=now: replicas that are not on their proven plan go back to it; if all are, each goes to the one before."""
     units = [unit(seen[n.name], n.runtime) for n in replica.nodes]

@@ -47,7 +47,7 @@ ENGINE = [
     *(engine(f"die@1={s}", rf"told to die at {s}\b", "n1", names=True) for s in ("distributed", "weights", "kv-cache")),
     engine("stall=kv-cache", "stalled: no log line.* in stage kv-cache"),
     engine("fatal=EI0006 Getting socket times out", "EI0006 Getting socket times out"),
-    engine("oom", "NPU out of memory. Tried to allocate"),
+    engine("oom", r"(CUDA|NPU) out of memory\. Tried to allocate"),
     engine("unrecognized=--max-num-seqs", "unrecognized arguments: --max-num-seqs", names=True),
     engine("lie", "HTTP 500", names=True),
     engine("models=other", "the model list has other", names=True),

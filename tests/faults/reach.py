@@ -45,7 +45,7 @@ REACH = [
     Trouble("node rebooted while the engine loads", "node", "SSH connection was lost", lab="reboot", at="weights", data=MIDWAY),
     Trouble("node paused in kv-cache", "node", GONE, lab="pause", at="kv-cache", data=LATER, within=160),
     Trouble("node rebooted in look", "node", "connection was lost|not reached", lab="reboot", at="look"),
-    Trouble("node rebooted before its start", "node", "SSH connection was lost|could not be started", lab="reboot", at="start", data=MIDWAY),
+    Trouble("node rebooted before its start", "node", "connection was lost|could not be started", lab="reboot", at="start", data=MIDWAY),
     *(Trouble(f"Ctrl-C in {s}", "controller", "", signal="INT", at=s, data=LATER, code=130, names=False) for s in ("look", "kv-cache")),
     *(Trouble(f"controller killed in {s}", "controller", "", signal="KILL", at=s, data=LATER, code=-9, names=False) for s in ("look", "kv-cache")),
     Trouble("rank 0's node without power in the proof", "node", f"{GONE}|^proof .*({CUT_OFF})", node="n0", lab="power", at="proof", data=MIDWAY),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
 from tests.lab.clients import Client, asked
 from tests.lab.conftest import RunningLab
+from tests.lab.double.running import until
 from tests.lab.double_image import double_image
-from tests.lab.verbs import DOUBLE, Site
+from tests.lab.verbs import DOUBLE, Ran, Site
 
 pytestmark = pytest.mark.lab
 MODEL, PORT = "MiniMax-M2-lab", 8000
@@ -22,7 +26,8 @@ def site(lab: RunningLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     double_image(lab.place)
     one = Site(
         lab.place, tmp_path_factory.mktemp("change"), recipe="lab/a2-single", cluster="change",
-        data={"image": DOUBLE, "auth": "off", "timeouts": {"stall": 15, "ready": 60, "drain": 20}, "flags": {"max-num-seqs": 64}},
+        data={"image": DOUBLE, "auth": "off", "timeouts": {"stall": 15, "ready": 60, "drain": 20}, "liveness": {"backoff": 1},
+              "flags": {"max-num-seqs": 64}},
         hosts={"n0": {"rank": 0, "replica": "r0"}, "n1": {"rank": 0, "replica": "r1"}},
     )  # fmt: skip
     ran = one.run("serve", "-y", *QUICK)
@@ -82,6 +87,53 @@ def test_a_change_that_fails_its_proof_is_rolled_back_and_the_other_replica_is_n
     site.data["env"] = {}
     again = site.run("serve", "-y", *QUICK)
     assert (again.code, again.success) == (0, 0), again.err
+
+
+def thought_over(site: Site, happens: Callable[[], None]) -> Ran:
+    """serve without -y: it has looked and decided, something happens, and then its user presses Enter."""
+    before = site.last()
+    process = site.start("serve", *QUICK, stdin=subprocess.PIPE)
+    end = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < end:
+        folder = site.last()
+        if folder != before and folder and (folder / "events.jsonl").read_text(encoding="utf-8").count('"event": "decision"') == 2:
+            break
+        time.sleep(0.2)
+    happens()
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+    return site.end(process)
+
+
+def test_what_began_again_by_itself_meanwhile_is_looked_at_again(lab: RunningLab, site: Site) -> None:
+    number = "cat /var/lib/bringup/change/r0/generation"
+    before = int(lab.exec("n0", number))
+
+    def dies() -> None:
+        lab.exec("n0", "docker kill bringup-change-r0")
+        assert until(lambda: int(lab.exec("n0", number)) > before and asked(site.address("n0"), MODEL, PORT) == 200, 60)
+
+    site.data["flags"] = {"max-num-seqs": 56}
+    ran = thought_over(site, dies)
+    assert ran.code == 0, ran.err
+    assert "replica r0 runs another plan, seen again: a start began there since the first look" in ran.err
+    assert [seqs(lab, site, *at) for at in (("n0", "r0"), ("n1", "r1"))] == ["56", "56"]
+
+
+def test_what_another_controller_changed_meanwhile_is_not_changed_over_it(lab: RunningLab, site: Site) -> None:
+    other = replace(site, path=site.path / "other", data={**site.data, "flags": {"max-num-seqs": 52}})
+
+    def changed() -> None:
+        assert other.run("serve", "-y", *QUICK).code == 0
+
+    site.data["flags"] = {"max-num-seqs": 60}
+    ran = thought_over(site, changed)
+    site.data["flags"] = other.data["flags"]
+    assert ran.code == 1, ran.err
+    assert len(ran.why) == 2
+    assert all("began a start since this run looked; run again" in why for why in ran.why)
+    assert [seqs(lab, site, *at) for at in (("n0", "r0"), ("n1", "r1"))] == ["52", "52"]
 
 
 def test_never_means_that_the_failed_change_stays_down(lab: RunningLab, site: Site) -> None:

@@ -103,12 +103,12 @@ class Site:
         pyinfra = str(Path(sys.executable).with_name("pyinfra"))
         return [pyinfra, str(self.write()), str(ROOT / "deploy" / f"{verb}.py"), "--data", f"runs={self.runs}", *words]
 
-    def start(self, verb: str, *words: str, cwd: Path | None = None) -> subprocess.Popen[str]:
+    def start(self, verb: str, *words: str, cwd: Path | None = None, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
         """A verb that goes on while the test does something."""
         env = {**os.environ, "XDG_CONFIG_HOME": str(self.path / "config"), "PYTHONPATH": ""}
         return subprocess.Popen(
             self.command(verb, *words), cwd=cwd or self.path, env=env, text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 
     def reached(self, process: subprocess.Popen[str], stage: str, before: Path | None, seconds: float = 60) -> bool:

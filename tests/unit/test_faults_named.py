@@ -50,7 +50,7 @@ SAID = {
     "node cut off in kv-cache": (N1, "kv-cache: nothing was heard from the node for 45 s: it hangs, or the way to it is cut"),
     "node paused in kv-cache": (N1, "kv-cache: nothing was heard from the node for 45 s: it hangs, or the way to it is cut"),
     "node rebooted in look": (N1, "check node.reached: its probe stopped: the connection was lost"),
-    "node rebooted before its start": (N1, "start: the SSH connection was lost (the connection was lost)"),
+    "node rebooted before its start": (N1, "reach: the node was not heard any more over SSH (the connection was lost)"),
     "cluster network cut in start": (N1, "reach: 10.77.0.11:2347 did not answer within 20 s"),
     "cluster network cut in proof": (N0, "proof chat: no answer within 6 s, though the port accepts connections"),
     "a registry that takes and never answers": (N1, 'image: x: Get "http://x/v2/": net/http: request canceled (Client.Timeout exceeded)'),

@@ -15,7 +15,7 @@ from roles.plan.source import read_inventory
 from roles.run import remote
 from roles.run.seen import MARK, Seen, sections
 from roles.serve import unit
-from roles.serve.state import decide, departed
+from roles.serve.state import Decision, agreed, decide, departed
 from tests.unit.test_imports import ROOT
 
 
@@ -74,6 +74,22 @@ def test_what_begins_again_by_itself_is_followed_and_what_hangs_is_not(word: str
 def test_a_restart_is_the_next_generation_and_an_adopted_start_is_not() -> None:
     assert decide(PLAN, REPLICA, both({**UP, "spec": "x"}, UP)).generation == 4
     assert decide(PLAN, REPLICA, both({**UP, "proven": ""}, {**UP, "proven": ""})).generation == 3
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "agreed_to"),
+    [
+        (Decision("restart", ""), Decision("follow", ""), True),
+        (Decision("restart", "", ("a",)), Decision("restart", "", ("a",)), True),
+        (Decision("restart", "", ("a",)), Decision("nothing", ""), True),
+        (Decision("follow", ""), Decision("restart", ""), False),
+        (Decision("start", ""), Decision("restart", "", ("a",)), False),
+        (Decision("restart", "", ("a",)), Decision("restart", "", ("b",)), False),
+        (Decision("back", ""), Decision("nothing", ""), False),
+    ],
+)
+def test_a_second_look_may_ask_for_less_and_not_for_more(old: Decision, new: Decision, agreed_to: bool) -> None:
+    assert agreed(old, new) is agreed_to
 
 
 def test_a_changed_plan_shows_its_difference() -> None:
