@@ -20,9 +20,6 @@ same, or was interrupted by its user. **Contained**: half a replica never stays 
 and a stranger's process and container on the same nodes are as before. **Recovered**: the fault is taken away, and the same command ends
 in a proven endpoint. The seconds are those of the run with the fault in it. `make test` tries the bold ones every time.
 
-Rows of the commits `5344937 to aa09bfa` were judged by an earlier rule, by which cause and node might stand anywhere in the run's words;
-they wait for their next run.
-
 """
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
+import os
+import pty
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -92,7 +93,9 @@ def test_a_change_that_fails_its_proof_is_rolled_back_and_the_other_replica_is_n
 def thought_over(site: Site, happens: Callable[[], None]) -> Ran:
     """serve without -y: it has looked and decided, something happens, and then its user presses Enter."""
     before = site.last()
-    process = site.start("serve", *QUICK, stdin=subprocess.PIPE)
+    terminal, theirs = pty.openpty()
+    process = site.start("serve", *QUICK, stdin=theirs)
+    os.close(theirs)
     end = time.monotonic() + 60
     while process.poll() is None and time.monotonic() < end:
         folder = site.last()
@@ -100,10 +103,10 @@ def thought_over(site: Site, happens: Callable[[], None]) -> Ran:
             break
         time.sleep(0.2)
     happens()
-    assert process.stdin is not None
-    process.stdin.write("\n")
-    process.stdin.flush()
-    return site.end(process)
+    os.write(terminal, b"\n")
+    ran = site.end(process)
+    os.close(terminal)
+    return ran
 
 
 def test_what_began_again_by_itself_meanwhile_is_looked_at_again(lab: RunningLab, site: Site) -> None:
