@@ -104,9 +104,15 @@ def _moved(run: Run, replica: ReplicaPlan) -> str:
     if not name:
         return ""
     seen = look.look(run.state, [run.hosts[n.name] for n in replica.nodes], run.plan, run.cancel, FABRIC="off")
+    if run.cancel.is_set():
+        return "interrupted"
+    silent = next((one for one in seen.values() if one.problem), None)
+    if silent:
+        run.fail(silent.node, "look", silent.problem)
+        return f"{silent.node}: {silent.problem}"
     old: Decision = run.facts["decisions"][replica.name]
-    new = None if any(one.problem for one in seen.values()) else decide(run.plan, replica, seen)
-    if new is None or not agreed(old, new):
+    new = decide(run.plan, replica, seen)
+    if not agreed(old, new):
         why = f"{name}: another controller, or the unit itself, began a start since this run looked; run again to see what is so now"
         run.fail(name, "lock", why)
         return why
