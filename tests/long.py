@@ -1,4 +1,7 @@
-"""python -m tests.long RESULTS: the long tests' last results, from JUnit files, as docs/long-run.md."""
+"""python -m tests.long RESULTS: the long tests' last results, from JUnit files, as docs/long-run.md.
+
+What was not run again stays as it was.
+"""
 
 from __future__ import annotations
 
@@ -66,15 +69,20 @@ def latest(found: Iterable[Case]) -> dict[tuple[str, str], Case]:
     return {(c.test, c.case): c for c in sorted(found, key=lambda c: c.when)}
 
 
-def page(found: Iterable[Case], there: Mapping[str, int]) -> str:
-    rows = []
+def kept(text: str) -> dict[str, str]:
+    """The page's rows of tests that were run, by test."""
+    return {line.split("|")[1].strip(): f"{line}\n" for line in text.splitlines() if line.startswith("| ") and "| not run |" not in line}
+
+
+def page(found: Iterable[Case], there: Mapping[str, int], before: str = "") -> str:
+    rows, rows_before = [], kept(before)
     groups: dict[str, list[Case]] = {}
     for case in latest(found).values():
         groups.setdefault(case.test, []).append(case)
     for test in sorted(groups.keys() | there.keys()):
         group = groups.get(test, [])
         if not group:
-            rows.append(f"| {test} | {there[test]} | not run | | | | |\n")
+            rows.append(rows_before.get(test, f"| {test} | {there[test]} | not run | | | | |\n"))
             continue
         failed = sum(c.failed for c in group)
         minutes = sum(c.seconds for c in group) / 60
@@ -87,7 +95,8 @@ def page(found: Iterable[Case], there: Mapping[str, int]) -> str:
 
 def main(results: list[str]) -> int:
     files = [f for r in results for f in (sorted(Path(r).glob("*.xml")) if Path(r).is_dir() else [Path(r)])]
-    PAGE.write_text(page((case for file in files for case in cases(file)), expected()), encoding="utf-8")
+    found = [case for file in files for case in cases(file)]
+    PAGE.write_text(page(found, expected(), PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""), encoding="utf-8")
     print(f"wrote {PAGE}")
     return 0
 
