@@ -14,6 +14,7 @@ from tests.faults.results import told
 from tests.faults.test_faults import TIME, mended, strike
 from tests.faults.trouble import Trouble
 from tests.faults.world import NODES, World
+from tests.lab import nodes
 from tests.lab.conftest import RunningLab
 from tests.lab.double_image import double_image
 from tests.lab.verbs import Ran, Site
@@ -94,17 +95,18 @@ def walk(world: World, dice: random.Random, active: list[Trouble]) -> str:
         return goes(world, active, dice.randrange(len(active)))
     verb = dice.choice(VERBS)
     began = time.monotonic()
-    ran = world.site.run(verb, *words(verb, active), seconds=TIME)
+    ran = world.site.run(verb, *words(world, verb), seconds=TIME)
     sane(verb, ran)
     return f"{verb}: {ran.code} after {time.monotonic() - began:.0f} s, with {', '.join(t.name for t in active) or 'nothing wrong'}"
 
 
-def words(verb: str, active: Sequence[Trouble]) -> tuple[str, ...]:
+def words(world: World, verb: str) -> tuple[str, ...]:
     """A verb that only reads needs -y where pyinfra itself asks: when SSH does not reach a node."""
     if verb == "serve":
         return SERVE
-    silent = any(one.lab in OUTAGES or one.group in ("ssh", "node") for one in active)
-    return ("-y",) if verb in CHANGING or silent else ()
+    place = world.lab.place
+    asked = verb in CHANGING or not all(nodes.answers(place, nodes.named(place, name)) for name in NODES)
+    return ("-y",) if asked else ()
 
 
 def together(one: Trouble, active: Sequence[Trouble]) -> bool:
