@@ -39,6 +39,6 @@ if not serve.goes_back(run):
     weights.fetch(run)
     proxy.place(run)
     firewall.close(run)
-    preflight.again(run)
+    preflight.again(run, begins=serve.begins, PARSE="beside")
 
 serve.start(run, prove=verify.prove, on_failure=doctor.verdict)

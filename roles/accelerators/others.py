@@ -9,6 +9,8 @@ from roles.plan import container
 from roles.run.checks import Case, Say, fail
 from roles.run.holders import Holder, holders
 
+OWNER = "ask whoever runs it, or take other cards (devices in the inventory); pyinfra INVENTORY deploy/clean.py --dry says more of it"
+"""What is not ours is never offered for ending."""
 COMMAND = 80
 PIDS = 6
 
@@ -48,19 +50,13 @@ def _one(group: Mapping[int, tuple[Holder | None, str, set[int]]], word: str) ->
         return fail(
             f"{cards(numbers, word)} held by {who}{f' ({name})' if name else ''}, not seen on this host",
             "no other process",
-            f"if nobody needs it: kill {' '.join(map(str, pids))}",
+            OWNER,
         )
     command = holder.command if len(holder.command) <= COMMAND else f"{holder.command[:COMMAND]}..."
     where = f"container {holder.name or holder.container[:12]}" if holder.container else f"user {holder.user}"
     stuck = " state D, cannot be killed," if any(h and h.state == "D" for h, _, _ in group.values()) else ""
-    if holder.container and holder.name:
-        end = f"docker stop -t 60 {holder.name}"
-    elif holder.container:
-        end = f"stop container {holder.container[:12]} with the tool that started it"
-    else:
-        end = f"kill {' '.join(map(str, pids))}"
     return fail(
         f"{cards(numbers, word)} held by {who} ({command}),{stuck} {where}",
         "no other process",
-        f"if nobody needs it: {end}" if not stuck else "reboot the node if nobody needs it",
+        OWNER if not stuck else "whoever runs it must end it, by a reboot of the node when all who use it agree",
     )

@@ -23,6 +23,6 @@ for name in $LEFTOVERS; do
 done
 rm -rf "${CONFIG:?}/$CLUSTER"
 find "$folder" -mindepth 1 -maxdepth 1 ! -name lock -exec rm -rf {} + 2>/dev/null
-if [ -n "$REMOVE_WEIGHTS" ]; then rm -rf -- "$REMOVE_WEIGHTS" "$REMOVE_WEIGHTS".*; fi
+if [ -n "$REMOVE_WEIGHTS" ]; then rm -rf -- "$REMOVE_WEIGHTS" "$REMOVE_WEIGHTS.manifest" "$REMOVE_WEIGHTS.manifest.part"; fi
 rmdir "$CONFIG" 2>/dev/null
 exit 0

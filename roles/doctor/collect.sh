@@ -86,7 +86,7 @@ fact generation_at "$(stat -c %Y "$folder/generation" 2>/dev/null)"
 [ -z "$WEIGHTS" ] || fact weights "$(cat "$WEIGHTS/config.json" "$WEIGHTS/model.safetensors.index.json" 2>/dev/null | timeout 20 sha256sum 2>/dev/null | cut -c1-16)"
 
 answers() {
-  timeout 6 bash -c 'exec 3<>"/dev/tcp/$0/$1" && printf "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" "$2" "$0" >&3 && IFS=" " read -r _ code _ <&3 && printf %s "$code"' "$ADDRESS" "$API" "$HEALTH" 2>/dev/null
+  timeout 6 bash --norc -c 'exec 3<>"/dev/tcp/$0/$1" && printf "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" "$2" "$0" >&3 && IFS=" " read -r _ code _ <&3 && printf %s "$code"' "$ADDRESS" "$API" "$HEALTH" 2>/dev/null
 }
 part unit
 timeout 10 systemctl show -p ActiveState,SubState,Result,ExecMainStatus,NRestarts "$UNIT.service" 2>/dev/null | clean

@@ -6,7 +6,7 @@ firewall_file unit /etc/systemd/system/bringup-firewall.service
 firewall_ssh=$({
   ss -Hltnp 2>/dev/null | awk '/"sshd"/ { n = split($4, at, ":"); print at[n] }'
   printf '%s\n' "${SSH_CONNECTION:-}" | awk '{ print $4 }'
-  systemctl show -P Listen ssh.socket sshd.socket 2>/dev/null | sed -n 's/.*:\([0-9]*\) (Stream).*/\1/p'
+  systemctl show -p Listen ssh.socket sshd.socket 2>/dev/null | sed -n 's/.*:\([0-9]*\) (Stream).*/\1/p'
 } | sort -un | tr '\n' ' ')
 say firewall.host 0 "look=${LOOK:-full}
 nft=$(command -v nft)

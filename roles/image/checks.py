@@ -146,7 +146,15 @@ def command(case: Case) -> Answer:
     if found.verdict == "refused":
         expected = f"a command that {case.known.recipe.engine} in {case.node.image} takes"
         return fail(f"refused: {found.why}", expected, "correct flags or version in the inventory")
-    return good(f"{found.release} takes it") if found.verdict == "ok" else skip(f"not known: {found.why}")
+    if found.verdict == "ok":
+        return good(f"{found.release} takes it")
+    if not found.asked:
+        return skip(found.why)
+    return warn(
+        f"could not be asked: {found.why}",
+        "the engine's own word",
+        "nothing need be done: a wrong flag would show in the first minutes of the start",
+    )
 
 
 @check("image.jemalloc", "jemalloc can be preloaded from where the plan says", why="it must be inside the image", runtimes=RUNTIMES)
@@ -157,7 +165,7 @@ def jemalloc(case: Case) -> Answer:
         return None
     if found is None:
         return None if image(case.seen) else skip(LATER)
-    if not found.asked:
+    if found.jemalloc is None:
         return skip(f"not known: {found.why}")
     if found.jemalloc:
         return warn(

@@ -26,8 +26,8 @@ class Verdict:
     verdict: str
     why: str = ""
     release: str = ""
-    jemalloc: str = ""
-    """Why jemalloc cannot be preloaded; nothing where it can."""
+    jemalloc: str | None = None
+    """Why jemalloc cannot be preloaded; "" where it can, None where nobody could ask."""
     asked: bool = True
 
 
@@ -89,6 +89,6 @@ def verdict(seen: Seen) -> Verdict | None:
         return Verdict("unknown", "it runs, so it was accepted", asked=False)
     line = next((text for text in section.lines if text.startswith("{")), "")
     if not line:
-        return Verdict("unknown", section.why_not, asked=False)
+        return Verdict("unknown", section.why_not)
     data = json.loads(line)
     return Verdict(data["verdict"], data.get("why", ""), data.get("release", ""), data.get("jemalloc", ""))

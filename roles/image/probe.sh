@@ -16,7 +16,7 @@ image_registry() { # host and port of a reference: a first part without dot or c
   case $image_first in *:*) echo "${image_first%:*} ${image_first##*:}" ;; *) echo "$image_first 443" ;; esac
 }
 image_reach() { # SECTION HOST PORT
-  image_said=$(timeout 5 bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$2" "$3" 2>&1)
+  image_said=$(timeout 5 bash --norc -c 'exec 3<>"/dev/tcp/$0/$1"' "$2" "$3" 2>&1)
   printf '%s%s %s\n%s\n' "$mark" "$1" "$?" "$(printf '%s' "$image_said" | tail -n 1)"
 }
 if [ "$RUNTIME" = docker ] && [ -n "$IMAGE" ] && [ "${LOOK:-full}" != light ]; then

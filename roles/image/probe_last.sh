@@ -1,6 +1,7 @@
-# The plan's command, read by the image's own engine: only when asked for (it starts a container for some seconds), never beside a running one.
-if [ "${PARSE:-}" = 1 ] && [ "$RUNTIME" = docker ] && have docker && timeout 10 docker image inspect "$IMAGE" >/dev/null 2>&1; then
-  if [ "$(timeout 10 docker inspect -f '{{.State.Running}}' "$UNIT" 2>/dev/null)" = true ]; then
+# The plan's command, read by the image's own engine: only when asked for (it starts a container for some seconds).
+# PARSE=1 takes an engine that runs for an answer; PARSE=beside asks all the same, for a change is about to end it.
+if [ -n "${PARSE:-}" ] && [ "$RUNTIME" = docker ] && have docker && timeout 10 docker image inspect "$IMAGE" >/dev/null 2>&1; then
+  if [ "$PARSE" = 1 ] && [ "$(timeout 10 docker inspect -f '{{.State.Running}}' "$UNIT" 2>/dev/null)" = true ]; then
     say image.parse 0 running
   else
     printf '%sask image.parse\n' "$mark"

@@ -81,7 +81,8 @@ def _env(r: Resolved, node: Node, names: Mapping[str, Any]) -> dict[str, str]:
     env = {c.name: text(_value(c, names, f"{r.file}: env.{c.name}")) for c in r.settings.env if c.applies(node.rank)}
     if r.recipe.jemalloc and "LD_PRELOAD" not in {*env, *r.keys.env}:
         env["LD_PRELOAD"] = r.names["jemalloc"]
-    if r.keys.devices is not None and r.hardware.visible_env:
+    narrowed = r.runtime == "docker" and r.hardware.gpus  # --gpus chooses them, and inside the container they count from 0
+    if r.keys.devices is not None and r.hardware.visible_env and not narrowed:
         env.setdefault(r.hardware.visible_env, r.names["devices"])
     return env
 

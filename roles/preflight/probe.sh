@@ -63,7 +63,7 @@ have ss && say listen 0 "$(listeners)" || say listen 127 ""
 
 # Is a peer's port open to us? Refused is an answer too: nothing listens there, and nothing filters it.
 knock() {
-  knock_out=$(timeout 3 bash -c "exec 3<>/dev/tcp/$1/$2" 2>&1)
+  knock_out=$(timeout 3 bash --norc -c "exec 3<>/dev/tcp/$1/$2" 2>&1)
   printf '%sreach.%s.%s %s\n%s\n' "$mark" "$1" "$2" "$?" "$(printf '%s' "$knock_out" | tail -n 1)"
 }
 big_ping() {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 
 from pyinfra.api.command import FunctionCommand
@@ -98,14 +98,17 @@ def _gate(run: Run) -> None:
         show(run, told, whole=False)
 
 
-def again(run: Run, **options: object) -> None:
-    """After prepare changed something: look once more, at what could not be seen before it. Nothing of a replica that fails is started."""
-    _again(run=run, options=options, name="Check what was prepared")
+def again(run: Run, begins: Callable[[Run], bool] = lambda run: False, **options: object) -> None:
+    """After prepare changed something, and before an engine begins: look once more, at what could not be seen at first.
+
+    Nothing of a replica that fails is started, or stopped for a change.
+    """
+    _again(run=run, begins=begins, options=options, name="Check what was prepared")
 
 
 @operation()
-def _again(run: Run, options: dict[str, object]) -> Generator[FunctionCommand, None, None]:
-    if change.anything(run):
+def _again(run: Run, begins: Callable[[Run], bool], options: dict[str, object]) -> Generator[FunctionCommand, None, None]:
+    if change.anything(run) or begins(run):
         yield FunctionCommand(_checked, (run, options), {})
 
 
@@ -124,7 +127,10 @@ def _see_again(run: Run, options: dict[str, object]) -> None:
     hosts = [h for h in run.hosts.values() if h in run.state.active_hosts]
     with run.stage("look again") as stage:
         run.seen.update(look.look(run.state, hosts, run.plan, run.cancel, FABRIC="off", **options))
-        run.findings[:] = judged(run)
+        before, run.findings[:] = list(run.findings), judged(run)
+        new = [f for f in run.findings if f.level == "warn" and f not in before]
+        if new:
+            show(run, new, whole=False)
         for f in blocking(run):
             run.fail(f.node, f"check {f.check}", f.observed, f.fix)
         stage["ok"] = not blocking(run)

@@ -56,7 +56,7 @@ fi
 last_words() { journalctl -q -u "$UNIT.service" -n 20 -o cat --no-pager 2>/dev/null | grep -F '[emerg]' | tail -n 1 | sed 's/.*\[emerg\] //'; }
 systemctl "$action" "$UNIT.service" || fail "nginx does not $action: $(last_words)"
 tries=0
-until timeout 2 bash -c "exec 3<>/dev/tcp/127.0.0.1/$PORT" 2>/dev/null; do
+until timeout 2 bash --norc -c "exec 3<>/dev/tcp/127.0.0.1/$PORT" 2>/dev/null; do
   tries=$((tries + 1))
   [ "$tries" -lt 20 ] || fail "nginx does not listen on port $PORT: $(last_words)"
   sleep 0.25

@@ -15,11 +15,14 @@ from typing import Any, Protocol
 import gevent
 from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS, pop_global_arguments
 from pyinfra.api.command import QuoteString, StringCommand
+from pyinfra.api.exceptions import ConnectError
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 from pyinfra.connectors.util import make_unix_command_for_host
 
-BOOT = 'IFS= read -r n && s=$(head -c "$n") && eval "$s"'
+FRAME = "\x1ebringup"
+"""The first line of an answer. What stands before it was said by a login shell's own files, or by sudo."""
+BOOT = r"unset ENV BASH_ENV; printf '\n\036bringup\n'; " + 'IFS= read -r n && s=$(head -c "$n") && eval "$s"'
 """The script comes by stdin, its length first: argv stays short in process lists and in sudo's log, and stdin stays open for answers."""
 TIED = "exec 9<&0; ( trap '' TERM; cat; kill -TERM 0 ) <&9 >/dev/null 2>&1 &\nexec 9<&- </dev/null\n"
 """Ends the script with its connection: what a dead controller began does not go on alone."""
@@ -29,6 +32,8 @@ LOST = -2
 CANCELLED = -3
 LATE = -4
 TICK = 0.2
+NOISE = 200
+"""Lines before the frame that are kept, for the case that they are all there is."""
 UNACKED = 45_000
 """Milliseconds after which data that nobody acknowledged means a lost connection; the kernel's own patience is a quarter of an hour."""
 
@@ -96,9 +101,10 @@ def run(
         channel = client.get_transport().open_session(timeout=min(limit or 30, 30))
         channel.set_combine_stderr(True)
         channel.exec_command(_command(state, host, ["sh", "-c", BOOT, name]))
-        channel.sendall(b"%d\n" % len(data) + data + secret.encode())
-        if not on_line and not tied:
-            channel.shutdown_write()
+        with suppress(OSError):  # closed over there already: what it said tells why
+            channel.sendall(b"%d\n" % len(data) + data + secret.encode())
+            if not on_line and not tied:
+                channel.shutdown_write()
         lines: list[str] = []
         code = _listen(channel, lines if keep else None, on_line, limit, cancel)
     except (OSError, EOFError, AttributeError) as e:  # paramiko says a lost connection in all three ways
@@ -108,6 +114,21 @@ def run(
             return Done(LOST, (str(e),))
         raise
     return Done(code, tuple(lines))
+
+
+def reach_again(host: Host) -> bool:
+    """A new connection where the old one is gone; False while there is none to be had."""
+    transport = getattr(getattr(host.connector, "client", None), "get_transport", lambda: None)()
+    if transport is None:
+        return False
+    if transport.is_active():
+        transport.close()  # it stands, and nothing gets through it
+    try:
+        host.connector.connect()
+    except ConnectError:
+        return False
+    nodelay(host)
+    return True
 
 
 def answers(state: State, host: Host) -> bool:
@@ -141,9 +162,10 @@ def _plainly(state: State, host: Host, name: str, text: str, secret: str, on_lin
 
 
 def _listen(channel: Any, lines: list[str] | None, on_line: OnLine | None, limit: float | None, cancel: Flag | None) -> int:
-    """Lines until the script ends; a bar drawn with \\r is a line each time."""
+    """Lines until the script ends; a bar drawn with \\r is a line each time. What comes before the frame counts only where none comes."""
     end = None if limit is None else time.monotonic() + limit
     pending, decode = "", codecs.getincrementaldecoder("utf-8")("replace")
+    noise: list[str] | None = []
     channel.settimeout(TICK)
 
     def reply(text: str) -> None:
@@ -165,12 +187,18 @@ def _listen(channel: Any, lines: list[str] | None, on_line: OnLine | None, limit
         if not raw and pending:
             whole.append(pending)
         for line in whole:
+            if noise is not None:
+                noise = None if line == FRAME else [*noise, line][-NOISE:]
+                continue
             if lines is not None:
                 lines.append(line)
             if on_line:
                 on_line(line, reply)
         if not raw:
-            channel.shutdown_write()
+            with suppress(OSError):
+                channel.shutdown_write()
+            if noise and lines is not None:
+                lines += noise
             code: int = channel.recv_exit_status()
             return LOST if code == -1 else code
 

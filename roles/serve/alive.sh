@@ -15,7 +15,7 @@ request() {  # request METHOD PATH RANK BODY: the whole answer; the key comes fr
 within() {  # within SECONDS METHOD PATH RANK BODY
   local limit=$1
   shift
-  timeout "$limit" bash -c "$(declare -p SECRETS HEAD API RANK_HEADER); $(declare -f request); request \"\$@\"" probe "$@" 2>/dev/null
+  timeout "$limit" bash --norc -c "$(declare -p SECRETS HEAD API RANK_HEADER); $(declare -f request); request \"\$@\"" probe "$@" 2>/dev/null
 }
 serves() {
   local answer
@@ -61,7 +61,7 @@ counted() {
       if (match($0, /engine="[0-9]+"/)) rank = substr($0, RSTART + 8, RLENGTH - 9)
       done[rank] += $NF
     }
-    END { for (rank in done) printf "%s=%d ", rank, done[rank] }'
+    END { for (rank in done) printf "%s=%.0f ", rank, done[rank] }'
 }
 moved() {  # moved RANK BEFORE AFTER
   local old new

@@ -14,7 +14,7 @@ from roles.run import key, lock, look, remote
 from roles.run.folder import now
 from roles.run.progress import Progress
 from roles.run.run import Run
-from roles.serve import back, drain, gang, unit
+from roles.serve import back, drain, gang, stop, unit
 from roles.serve.state import Decision, agreed, decide
 
 Told = Callable[[Run, ReplicaPlan], str]
@@ -91,7 +91,10 @@ def up(run: Run, replica: ReplicaPlan) -> str:
             return why
     if not isinstance(found, str):
         return _restored(run, found, decision.generation)
-    why = _served(run, gang.Gang(run, replica, decision, _secret(run, replica), progress))
+    one = gang.Gang(run, replica, decision, _secret(run, replica), progress)
+    why = _served(run, one)
+    if one.left:
+        return _left(run, replica, why)
     return failed(run, replica, why) + back.after(run, replica, decision, _restored) if why else _mark(run, replica)
 
 
@@ -124,13 +127,13 @@ def _moved(run: Run, replica: ReplicaPlan) -> str:
 
 def _stopped(run: Run, replica: ReplicaPlan, progress: Progress, drained: bool) -> str:
     """Its logs kept, its requests let out if it is well, then all nodes at once; why not, if one still runs."""
-    gang.kept(run, replica)
+    stop.kept(run, replica)
     cut = drain.drain(run, replica, progress) if drained else ""
     if run.cancel.is_set():
         return "interrupted"  # while it still serves: it is left as it was
     if cut:
         run.folder.event("drain", replica=replica.name, why=cut)
-    for name, why in gang.stop_all(run, replica, progress.say).items():
+    for name, why in stop.stop_all(run, replica, progress.say).items():
         run.fail(name, "stop", why)
         return f"{name}: could not be stopped: {why}"
     return ""
@@ -140,11 +143,14 @@ def _restored(run: Run, found: back.Kept, generation: int) -> str:
     """The kept plan in the usual order, with the usual proof."""
     before = back.shadow(run, found)
     decision = Decision("start", "goes back", (), generation)
-    why = _served(before, gang.Gang(before, found.replica, decision, _secret(run, found.replica), _progress(run), kept=found.where))
+    one = gang.Gang(before, found.replica, decision, _secret(run, found.replica), _progress(run), kept=found.where)
+    why = _served(before, one)
+    if one.left:
+        return _left(before, found.replica, why)
     if not why:
         return _mark(before, found.replica)
     if not run.cancel.is_set():
-        gang.stop_all(before, found.replica)
+        stop.stop_all(before, found.replica)
     return why
 
 
@@ -189,15 +195,20 @@ def _mark(run: Run, replica: ReplicaPlan) -> str:
     return "".join(f"{name}: proven: {said}" for name, said in [*bad.items()][:1])
 
 
+def _left(run: Run, replica: ReplicaPlan, why: str) -> str:
+    """Nothing is known of it, so nothing is done to it."""
+    for node in replica.nodes:
+        run.undo.pop(node.name, None)
+    return why
+
+
 def failed(run: Run, replica: ReplicaPlan, why: str) -> str:
     """A failed start leaves its evidence and nothing running, unless asked to keep it."""
     if run.cancel.is_set():
         return why
     if run.options.get("keep"):
-        for node in replica.nodes:
-            run.undo.pop(node.name, None)
-        return f"{why}; kept as it is (--data keep=true)"
-    left = gang.stop_all(run, replica)
+        return f"{_left(run, replica, why)}; kept as it is (--data keep=true)"
+    left = stop.stop_all(run, replica)
     verdict = run.facts["on_failure"](run, replica)
     if verdict:
         print(f"\n{verdict}\n", flush=True)

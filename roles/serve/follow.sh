@@ -8,14 +8,15 @@ if [ "$RUNTIME" = docker ]; then
 else
   up() { [ -s "$folder/engine.log" ]; }
   lines() { tail -n +1 -F "$folder/engine.log" 2>/dev/null; }
-  pids() { cat "/sys/fs/cgroup/system.slice/$UNIT.service/cgroup.procs" 2>/dev/null || systemctl show -P MainPID "$UNIT.service"; }
+  pids() { cat "/sys/fs/cgroup/system.slice/$UNIT.service/cgroup.procs" 2>/dev/null || systemctl show -p MainPID --value "$UNIT.service"; }
 fi
-active() { case $(systemctl show -P ActiveState "$UNIT.service" 2>/dev/null) in active | activating | deactivating) return 0 ;; esac; return 1; }
-signs() {
+active() { case $(systemctl is-active "$UNIT.service" 2>/dev/null) in active | activating | deactivating) return 0 ;; esac; return 1; }
+page=$(getconf PAGESIZE 2>/dev/null || echo 4096)
+signs() { # an old mawk prints what is above 2^31 as 2.4e+09, unless it is told how
   read=0 memory=0
   for pid in $(pids); do
     n=$(awk '$1 == "rchar:" { print $2 }' "/proc/$pid/io" 2>/dev/null) && read=$((read + ${n:-0}))
-    n=$(awk '{ print $2 * 4096 }' "/proc/$pid/statm" 2>/dev/null) && memory=$((memory + ${n:-0}))
+    n=$(awk -v page="$page" '{ printf "%.0f\n", $2 * page }' "/proc/$pid/statm" 2>/dev/null) && memory=$((memory + ${n:-0}))
   done
   tell "alive $read $memory"
 }
@@ -37,7 +38,7 @@ while :; do
     break
   fi
   if [ "$RANK" = 0 ]; then
-    code=$(timeout 3 bash -c 'exec 3<>"/dev/tcp/$0/$1" && printf "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" "$2" "$0" >&3 && IFS=" " read -r _ code _ <&3 && printf %s "$code"' "$ADDRESS" "$API" "$HEALTH" 2>/dev/null)
+    code=$(timeout 3 bash --norc -c 'exec 3<>"/dev/tcp/$0/$1" && printf "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" "$2" "$0" >&3 && IFS=" " read -r _ code _ <&3 && printf %s "$code"' "$ADDRESS" "$API" "$HEALTH" 2>/dev/null)
     [ -z "$code" ] || tell "health $code"
   fi
   if [ $((turn % 10)) = 5 ]; then signs; else tell tick; fi

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,30 +12,41 @@ from gevent.event import Event
 from roles.plan.node import NodePlan
 from roles.plan.plan import ReplicaPlan
 from roles.run import remote
-from roles.run.folder import now
 from roles.run.follow import Event as Told
 from roles.run.follow import Follower, duration
 from roles.run.progress import Progress
 from roles.run.run import Run
-from roles.serve import unit
+from roles.serve import stop, unit
 from roles.serve.deaths import Deaths, Says, of_end, of_wrapper
+from roles.serve.stages import Stages
 from roles.serve.state import Decision
 
 HERE = Path(__file__).parent
 BEFORE, INSTALL, RESTORE, BEGIN = (HERE / f"{name}.sh" for name in ("before", "install", "restore", "begin"))
-GATE, FOLLOW, STOP, LAST = (HERE / f"{name}.sh" for name in ("gate", "follow", "stop", "last"))
+GATE, FOLLOW = HERE / "gate.sh", HERE / "follow.sh"
 DIED, LATE = 10, 11
 AGAIN = "run serve again when the node answers: it goes on from here"
+PAUSE = 15.0
+"""Seconds between two tries to see a node again, at most."""
+STEADY = 60.0
+"""Seconds after which a view that held is a new one: its next break is said again."""
+BEYOND = 60.0
+"""Seconds past `ready` until which a start that cannot be seen is watched for: by then the units have ended what did not get ready."""
 
 
 class Either:
     """Set when any of its events is: a wait that ends for more than one reason."""
 
-    def __init__(self, *events: Event) -> None:
+    def __init__(self, *events: Event | Either) -> None:
         self.events = events
 
     def is_set(self) -> bool:
         return any(e.is_set() for e in self.events)
+
+    def wait(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while not self.is_set() and time.monotonic() < end:
+            gevent.sleep(0.1)
 
 
 @dataclass
@@ -57,6 +67,10 @@ class Gang:
     began: float = field(default_factory=time.monotonic)
     ended: dict[str, str] = field(default_factory=dict)
     """What a unit wrote when it ended, by node."""
+    blind: dict[str, str] = field(default_factory=dict)
+    """Nodes whose engine cannot be seen just now, and why: a broken view ends nothing."""
+    unseen: Event = field(default_factory=Event)
+    """Set when the engine's own time is over and a node still cannot be seen: all is left as it is."""
 
     def __post_init__(self) -> None:
         self.deaths = Deaths([n.name for n in self.replica.nodes], self._died, lambda: self.cancel.is_set())
@@ -79,6 +93,11 @@ class Gang:
             if job.exception is not None:
                 self.fail(name, "start", f"a fault of bringup itself: {job.exception!r}")
         return self.healthy.is_set() and not self.failed.is_set() and not self.run.cancel.is_set()
+
+    @property
+    def left(self) -> bool:
+        """Whether the engines are left as they are, since how they do could not be seen."""
+        return self.unseen.is_set() and not (self.failed.is_set() or self.healthy.is_set() or self.run.cancel.is_set())
 
     def fail(self, node: str, stage: str, why: str, fix: str = "") -> None:
         """The first failure ends all waits of this replica; what others say afterwards is kept, too."""
@@ -129,7 +148,7 @@ class Gang:
     def _undo(self, node: NodePlan, ended: Event) -> None:
         """A start that is on its way is let through first: a stop before it would stop nothing."""
         ended.wait(10)
-        stop(self.run, self.replica, node)
+        stop.stop(self.run, self.replica, node)
 
     def _gate(self, node: NodePlan, how: str, limit: int) -> bool:
         """The rpc port listens on rank 0's address, or is reached from a later rank."""
@@ -156,35 +175,65 @@ class Gang:
         return done.ok
 
     def _follow(self, node: NodePlan) -> None:
-        """The engine's log, until the endpoint answers, somebody failed, or time is up."""
+        """The engine's log, until the endpoint answers, somebody failed, or its unit said that it ended; opened again when it breaks."""
         verify = self.run.plan.verify
         at = time.monotonic()
         follower = Follower(verify["stages"], verify["fatal"], node.rank, self.limits["stall"], last=at, heard=at)
-        stages = _Stages(self.run, node.name, self.replica.name)
-        guard = gevent.spawn(self._mind, node, follower)
+        stages = Stages(self.run, node.name, self.replica.name)
+        over = Either(self.run.cancel, self.failed, self.healthy, self.unseen)
+        host, end, pause = self.run.hosts[node.name], at + self.limits["ready"], 0.0
+        while True:
+            began = time.monotonic()
+            ended = self._stream(node, follower, stages, over, end)
+            if over.is_set() or node.name in self.ended:
+                break
+            if not pause or time.monotonic() - began > STEADY:
+                self.progress.say(node.name, f"its log is not seen any more ({ended.said}); looking again, the engine is left alone")
+                pause = 0.5
+            self.blind[node.name] = ended.said
+            over.wait(pause)
+            pause = min(pause * 2, PAUSE)
+            if ended.code == remote.LOST and not over.is_set() and not remote.answers(self.run.state, host):
+                remote.reach_again(host)
+            self._give_up(end)
+        stages.end(self.healthy.is_set())
+        if node.name in self.ended and not over.is_set() and not self.deaths:
+            self.deaths.note(Says.SILENCE, node.name, follower.stage, f"the unit ended; {follower.last_words()}")
+        if self.deaths:
+            self._wait(self.failed)
+
+    def _give_up(self, end: float) -> None:
+        """The units have ended a start that did not get ready in its time; where that is over and still not seen, nothing is known."""
+        if time.monotonic() < end + BEYOND or not self.blind or self.unseen.is_set():
+            return
+        for name, why in self.blind.items():
+            self.run.fail(name, "follow", f"its engine could not be seen ({why}); it was left as it is", AGAIN)
+        self.why = ", ".join(f"{n}: its engine could not be seen ({w})" for n, w in self.blind.items()) + "; left as it is"
+        self.unseen.set()
+
+    def _stream(self, node: NodePlan, follower: Follower, stages: Stages, over: Either, end: float) -> remote.Done:
+        """One look at the log, from its beginning; it ends with the unit, or when it breaks."""
+        deaf = Event()
+        follower.heard = time.monotonic()
+        guard = gevent.spawn(self._mind, node, follower, end, deaf)
+        self.run.folder.keep(node.name, "engine.log", "", fresh=True)
 
         def on_line(line: str, reply: remote.Reply) -> None:
+            self.blind.pop(node.name, None)
             if not line.startswith("\x1e"):
                 self.run.folder.keep(node.name, "engine.log", line.partition("\x1e")[0] + "\n")
             for told in follower.feed(line, time.monotonic()):
                 self._told(node, follower, stages, told)
 
         values = unit.values(self.run.plan, self.replica, node)
-        cancel = Either(self.run.cancel, self.failed, self.healthy)
-        ended = remote.run(
+        done = remote.run(
             self.run.state, self.run.hosts[node.name], "bringup-follow", remote.script(FOLLOW, values=values),
-            on_line=on_line, cancel=cancel, tied=True, keep=False,
+            on_line=on_line, cancel=Either(over, deaf), tied=True, keep=False,
         )  # fmt: skip
         guard.kill()
-        stages.end(self.healthy.is_set())
-        if ended.code == remote.LOST and not cancel.is_set():
-            self.fail(node.name, follower.stage, f"the SSH connection was lost ({ended.said})", AGAIN)
-        elif ended.ok and not cancel.is_set() and not self.deaths:
-            self.deaths.note(Says.SILENCE, node.name, follower.stage, f"the unit ended; {follower.last_words()}")
-        if self.deaths:
-            self._wait(self.failed)
+        return remote.Done(remote.LOST, (follower.unheard(time.monotonic()),)) if deaf.is_set() and not over.is_set() else done
 
-    def _told(self, node: NodePlan, follower: Follower, stages: _Stages, told: Told) -> None:
+    def _told(self, node: NodePlan, follower: Follower, stages: Stages, told: Told) -> None:
         if told.kind == "stage":
             stages.begin(told.text)
             self.progress.say(node.name, told.text)
@@ -217,76 +266,20 @@ class Gang:
             self.progress.say(node.name, f"the endpoint answers after {duration(time.monotonic() - self.began)}")
             gevent.spawn_later(0.7, self.healthy.set)  # the log's last lines are on their way
 
-    def _mind(self, node: NodePlan, follower: Follower) -> None:
-        """Deadline and stall, while the log says nothing."""
-        end = time.monotonic() + self.limits["ready"]
+    def _mind(self, node: NodePlan, follower: Follower, end: float, deaf: Event) -> None:
+        """Deadline and stall, while the log says nothing; `deaf` is set when the node itself is not heard."""
         while True:
             gevent.sleep(1)
             at = time.monotonic()
-            unheard = follower.unheard(at)
-            if unheard:
-                self.fail(node.name, follower.stage, unheard, AGAIN)
+            if follower.unheard(at):
+                deaf.set()
                 return
             stalled = follower.stalled(at)
             if stalled:
                 self.fail(node.name, follower.stage, f"stalled: {stalled}", "timeouts.stall in the inventory, if the storage is that slow")
                 return
-            if at > end:
+            self._give_up(end)
+            if at > end and not self.blind:
                 why = f"not ready within {duration(self.limits['ready'])}, in stage {follower.stage}"
                 self.fail(node.name, follower.stage, why, "timeouts.ready in the inventory")
                 return
-
-
-class _Stages:
-    """A node's stages in the report: one ends where the next begins."""
-
-    def __init__(self, run: Run, node: str, replica: str) -> None:
-        self.run, self.node, self.replica = run, node, replica
-        self.entry: dict[str, object] | None = None
-
-    def begin(self, name: str) -> None:
-        self.end(True)
-        self.entry = {"stage": name, "node": self.node, "replica": self.replica, "start": now(), "end": None, "ok": None}
-        self.run.stages.append(self.entry)
-        self.run.folder.event("stage", stage=name, node=self.node, replica=self.replica)
-
-    def end(self, ok: bool) -> None:
-        if self.entry is not None and self.entry["end"] is None:
-            self.entry["end"], self.entry["ok"] = now(), ok
-
-
-def stop(run: Run, replica: ReplicaPlan, node: NodePlan) -> str:
-    """End one node's unit and container; nothing, or why it still runs."""
-    if node.name not in run.hosts:
-        return "not reached"
-    if not remote.answers(run.state, run.hosts[node.name]):
-        run.folder.event("stopped", node=node.name, replica=replica.name, ok=False)
-        return "it does not answer over SSH; its unit ends by itself when it finds rank 0 or its time gone"
-    values = unit.values(run.plan, replica, node)
-    limit = float(run.plan.verify["timeouts"]["stop"]) + 60
-    done = run.call(run.hosts[node.name], "stop", remote.script(STOP, values=values), limit=limit, cancel=None)
-    run.folder.event("stopped", node=node.name, replica=replica.name, ok=done.ok)
-    return "" if done.ok else done.said
-
-
-def kept(run: Run, replica: ReplicaPlan) -> None:
-    """The end of every rank's log, in the run folder before a restart takes it away."""
-
-    def one(node: NodePlan) -> None:
-        text = remote.script(LAST, values=unit.values(run.plan, replica, node))
-        done = remote.run(run.state, run.hosts[node.name], "bringup-last", text, limit=60, cancel=run.cancel)
-        run.folder.keep(node.name, "before.log", "".join(remote.numbered(done.lines)), fresh=True)
-
-    remote.together({n.name: (lambda n=n: one(n)) for n in replica.nodes if n.name in run.hosts})  # type: ignore[misc]
-
-
-def stop_all(run: Run, replica: ReplicaPlan, say: Callable[[str, str], None] | None = None) -> dict[str, str]:
-    """All nodes at once: clients see rank 0 go, and no rank waits for another. What still runs, by node."""
-    tasks = {n.name: (lambda n=n: stop(run, replica, n)) for n in replica.nodes if n.name in run.hosts}
-    left: dict[str, str] = remote.together(tasks)
-    for name, why in left.items():
-        if say:
-            say(name, f"still runs: {why}" if why else "stopped")
-    for name in [n for n, why in left.items() if not why]:
-        run.undo.pop(name, None)
-    return {n: why for n, why in left.items() if why}

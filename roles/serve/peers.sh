@@ -19,12 +19,12 @@ state() {  # state WORD [WHY]
   printf 'spec=%s generation=%s state=%s why=%s\n' "$spec" "$generation" "$1" "${2:-}" >"$folder/state.new" && mv -f "$folder/state.new" "$folder/state"
 }
 number() { printf '%s' "$generation" >"$folder/generation.new" && mv -f "$folder/generation.new" "$folder/generation"; } # never half of it
-open_port() { timeout 3 bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$1" "$2" 2>/dev/null; }
+open_port() { timeout 3 bash --norc -c 'exec 3<>"/dev/tcp/$0/$1"' "$1" "$2" 2>/dev/null; }
 
 peer() {  # peer ADDRESS: what its unit does, in their_spec, their_state, their_generation, their_why
   local line
   their_state=silent their_generation=0 their_why= their_spec=
-  line=$(timeout 3 bash -c 'exec 3<>"/dev/tcp/$0/$1" && head -c 1000 <&3' "$1" "$GANG" 2>/dev/null)
+  line=$(timeout 3 bash --norc -c 'exec 3<>"/dev/tcp/$0/$1" && head -c 1000 <&3' "$1" "$GANG" 2>/dev/null)
   [[ $line =~ ^active=([a-z]+)\ spec=([0-9a-f]*)\ generation=([0-9]+)\ state=([a-z-]+)\ why=(.*)$ ]] || return 1
   their_spec=${BASH_REMATCH[2]} their_generation=${BASH_REMATCH[3]} their_state=${BASH_REMATCH[4]} their_why=${BASH_REMATCH[5]}
   case ${BASH_REMATCH[1]} in

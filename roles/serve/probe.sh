@@ -1,6 +1,6 @@
 # Our unit and container on this node, and whether the endpoint answers.
 http_status() {
-  timeout 3 bash -c 'exec 3<>"/dev/tcp/$0/$1" && printf "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" "$2" "$0" >&3 && IFS=" " read -r _ code _ <&3 && printf %s "$code"' "$1" "$2" "$3" 2>/dev/null
+  timeout 3 bash --norc -c 'exec 3<>"/dev/tcp/$0/$1" && printf "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" "$2" "$0" >&3 && IFS=" " read -r _ code _ <&3 && printf %s "$code"' "$1" "$2" "$3" 2>/dev/null
 }
 inspected() {
   timeout 10 docker inspect -f 'container={{.State.Status}}
@@ -16,10 +16,10 @@ generation={{index .Config.Labels "bringup.generation"}}' "$UNIT" 2>/dev/null
 }
 folder=$STATE/$CLUSTER/$REPLICA
 unit="name=$UNIT
-active=$(systemctl show -P ActiveState "$UNIT.service" 2>/dev/null)
+active=$(systemctl is-active "$UNIT.service" 2>/dev/null)
 enabled=$(systemctl is-enabled "$UNIT.service" 2>/dev/null)
-sub=$(systemctl show -P SubState "$UNIT.service" 2>/dev/null)
-since=$(systemctl show -P ActiveEnterTimestamp "$UNIT.service" 2>/dev/null)
+sub=$(systemctl show -p SubState --value "$UNIT.service" 2>/dev/null)
+since=$(systemctl show -p ActiveEnterTimestamp --value "$UNIT.service" 2>/dev/null)
 present=$([ -e "/etc/systemd/system/$UNIT.service" ] && echo yes)
 generation=$(cat "$folder/generation" 2>/dev/null)
 recorded_spec=$(cat "$folder/spec" 2>/dev/null)

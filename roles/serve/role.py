@@ -17,7 +17,8 @@ from roles.run import change, remote
 from roles.run.checks import Case
 from roles.run.run import Run
 from roles.run.units import unit as unit_of
-from roles.serve import bring, gang, state, unit
+from roles.serve import bring, state, unit
+from roles.serve import stop as ending
 from roles.serve.bring import Told
 
 
@@ -80,6 +81,18 @@ def start(run: Run, prove: Told, on_failure: Told) -> None:
 def goes_back(run: Run) -> bool:
     """--data rollback=now: the nodes have all it needs, and the inventory may be what is wrong."""
     return run.options.get("rollback") == "now"
+
+
+def begins(run: Run) -> bool:
+    """Whether an engine is about to be started, from the first look; then the image's own engine is asked about its command before."""
+    silent = run.facts.get("silent", {})
+    return any(
+        state.decide(run.plan, r, run.seen, silent.get(r.name, "")).what in ("start", "restart") for r in run.plan.replicas if _here(run, r)
+    )
+
+
+def _here(run: Run, replica: ReplicaPlan) -> bool:
+    return all(n.name in run.hosts for n in replica.nodes)
 
 
 def _decide(run: Run, replica: ReplicaPlan) -> state.Decision:
@@ -161,4 +174,4 @@ def _running(case: Case) -> list[change.Change]:
 
 
 def _stop(run: Run, host: Host, case: Case, changes: object) -> str:
-    return gang.stop(run, case.replica, case.node)
+    return ending.stop(run, case.replica, case.node)

@@ -11,8 +11,9 @@ if [ "$RUNTIME" = docker ] && command -v docker >/dev/null 2>&1; then
   esac
   [ "$(docker inspect -f '{{.State.Running}}' "$UNIT" 2>/dev/null)" != true ] || { echo "container $UNIT still runs"; exit 1; }
 fi
-case $(systemctl show -P ActiveState "$UNIT.service" 2>/dev/null) in
-  active | activating | deactivating) echo "unit $UNIT.service is still $(systemctl show -P ActiveState "$UNIT.service")"; exit 1 ;;
+active=$(systemctl is-active "$UNIT.service" 2>/dev/null)
+case $active in
+  active | activating | deactivating) echo "unit $UNIT.service is still $active"; exit 1 ;;
 esac
 if [ -e "/etc/systemd/system/$UNIT.peers.socket" ]; then
   systemctl disable -q "$UNIT.peers.socket" 2>/dev/null

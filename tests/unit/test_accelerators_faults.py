@@ -177,21 +177,21 @@ HOLDERS: list[tuple[str, Setup, list[tuple[str, str, str]], str, str]] = [
         lambda s: s.holder(4711, "davinci3", "davinci4", "davinci_manager"),
         n2("holders!"),
         "cards 3, 4 held by pid 4711 (python3 --flag), user root",
-        "if nobody needs it: kill 4711",
+        "ask whoever runs it",
     ),
     (
         "three processes of a container",
         lambda s: [s.contained(n, f"davinci{n}", name="their-job") for n in (1, 2, 3)] and None,
         n2("holders!"),
         "cards 1-3 held by pids 1, 2, 3 (python3 --flag), container their-job",
-        "if nobody needs it: docker stop -t 60 their-job",
+        "ask whoever runs it",
     ),
     (
         "a container that Docker does not know",
         lambda s: s.holder(9, "davinci0", cgroup="/kubepods/pod1/" + "ab" * 32),
         n2("holders!"),
         "card 0 held by pid 9 (python3 --flag), container abababababab",
-        "with the tool that started it",
+        "ask whoever runs it",
     ),
     ("one that cannot be killed", lambda s: s.holder(9, "davinci0", state="D"), n2("holders!"), "state D, cannot be killed", "reboot"),
     ("only the manager", lambda s: s.holder(9, "davinci_manager", "devmm_svm"), [], "", ""),
@@ -201,7 +201,7 @@ HOLDERS: list[tuple[str, Setup, list[tuple[str, str, str]], str, str]] = [
         lambda s: [s.contained(n + 1, f"davinci{n}", name=OURS) for n in range(8)] and s.holder(99, "davinci0"),
         n2("holders!"),
         "card 0 held by pid 99",
-        "kill 99",
+        "ask whoever runs it",
     ),
 ]
 

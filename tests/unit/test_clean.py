@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from roles.clean import processes as clean
 from roles.clean.processes import classified, memory, named
+from roles.run import remote
 from roles.run.seen import MARK, Seen, sections
 
 OURS, THEIRS = "a" * 64, "b" * 64
@@ -204,3 +206,35 @@ def test_a_container_that_is_not_there_is_said_and_is_no_success(tmp_path: Path)
     wrong = end("theirs typ*")
     assert wrong.returncode == 1
     assert wrong.stdout == "container typ* was not stopped: there is none of this name\n"
+
+
+def test_only_the_named_weights_are_removed(tmp_path: Path) -> None:
+    """M2 is a prefix of M2.1, M2.5 and their quantised forms: they are other models, and may be another cluster's."""
+    models = tmp_path / "models"
+    for name in ("MiniMax-M2", "MiniMax-M2.1", "MiniMax-M2.5", "MiniMax-M2.5-w8a8-QuaRot", "MiniMax-M2.manifests"):
+        (models / name).mkdir(parents=True)
+        (models / name / "model.safetensors").write_text("x")
+        (models / f"{name}.manifest").write_text("# bringup weights 1\n")
+    (models / "MiniMax-M2.manifest.part").write_text("")
+    (models / "MiniMax-M2.bak").write_text("the user's own")
+    double = tmp_path / "bin"
+    double.mkdir()
+    for tool in ("systemctl", "docker"):
+        (double / tool).write_text("#!/bin/sh\n")
+        (double / tool).chmod(0o755)
+    values = {
+        "STATE": tmp_path, "CONFIG": tmp_path / "etc", "CLUSTER": "none-such", "STOP": 1, "LEFTOVERS": "", "REMOVE_IMAGE": "",
+        "REMOVE_WEIGHTS": models / "MiniMax-M2",
+    }  # fmt: skip
+    text = remote.script(Path(clean.__file__).with_name("remove.sh"), values=values)
+    subprocess.run(["sh", "-c", text], check=True, env={**os.environ, "PATH": f"{double}:{os.environ['PATH']}"})
+    left = {p.name for p in models.iterdir()}
+    assert not left & {"MiniMax-M2", "MiniMax-M2.manifest", "MiniMax-M2.manifest.part"}
+    assert left >= {
+        "MiniMax-M2.1",
+        "MiniMax-M2.5",
+        "MiniMax-M2.5-w8a8-QuaRot",
+        "MiniMax-M2.manifests",
+        "MiniMax-M2.bak",
+        "MiniMax-M2.1.manifest",
+    }

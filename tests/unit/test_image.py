@@ -210,9 +210,10 @@ def test_a_running_engine_is_not_asked_again() -> None:
     assert findings(case(*HERE, sections={"image.parse": section(0, "running")}))["image.command"] == "skip"
 
 
-def test_an_engine_that_cannot_be_asked_is_no_fault() -> None:
-    assert findings(case(*HERE, sections=said(verdict="unknown", why="no libascend_hal.so")))["image.command"] == "skip"
-    assert findings(case(*HERE, sections={"image.parse": section(137, "Killed")}))["image.command"] == "skip"
+def test_an_engine_that_cannot_be_asked_is_a_warning() -> None:
+    assert findings(case(*HERE, sections=said(verdict="unknown", why="no libascend_hal.so")))["image.command"] == "warn"
+    assert findings(case(*HERE, sections={"image.parse": section(137, "Killed")}))["image.command"] == "warn"
+    assert findings(case(*HERE, sections={"image.parse": section(124)}))["image.command"] == "warn"
 
 
 def test_nobody_asked_nothing_said() -> None:

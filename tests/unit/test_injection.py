@@ -73,7 +73,9 @@ def test_a_scripts_values_and_its_secret_arrive_as_they_are(values: dict[str, st
     done = subprocess.run(
         ["sh", "-c", remote.BOOT, "x"], input=b"%d\n" % len(data) + data + secret.encode(), capture_output=True, check=True
     )
-    *seen, rest = done.stdout.split(b"\0")
+    noise, _, answer = done.stdout.partition(f"{remote.FRAME}\n".encode())
+    assert noise == b"\n"
+    *seen, rest = answer.split(b"\0")
     assert [s.decode() for s in seen] == list(values.values())
     assert rest.decode() == secret
 

@@ -176,7 +176,9 @@ def test_the_api_key_goes_by_file_and_only_when_there_is_one() -> None:
 def test_chosen_devices_reach_container_and_engine() -> None:
     n = node(recipe="vllm/nvidia-tp4", devices=[4, 5, 6, 7])
     assert flag(n["run_argv"], "--gpus") == '"device=4,5,6,7"'
-    assert n["env"]["CUDA_VISIBLE_DEVICES"] == "4,5,6,7"
+    assert "CUDA_VISIBLE_DEVICES" not in n["env"], "inside the container they count from 0: 4 to 7 would be no cards at all"
+    assert node(recipe="vllm/nvidia-tp4", devices=[4, 5, 6, 7], runtime="venv")["env"]["CUDA_VISIBLE_DEVICES"] == "4,5,6,7"
+    assert node(recipe="sglang/mi300x-tp4", devices=[4, 5, 6, 7])["env"]["HIP_VISIBLE_DEVICES"] == "4,5,6,7"
 
 
 def test_a_venv_runs_the_engine_by_its_own_path() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -48,7 +49,7 @@ FAULTS: list[tuple[str, Changes, str, str, str]] = [
     ("network.subnet?", {f"route.{N1}": f"{N1} via 10.1.0.1 dev eth0"}, f"{N1} is reached by eth0", f"by {NIC}", "ip route get"),
     ("network.reach!", {f"reach.{N1}.2347": (124, "")}, f"{N1} port 2347: no answer in 3 s", "open, or ref", f"let {N2} through on {N1}"),
     ("network.reach!", {f"reach.{N1}.2347": (1, "bash: x: No route to host")}, "No route to host", "open, or refused", "nft list ruleset"),
-    ("network.ports!", listening(27431, "sshd"), "gang port 27431 is held by sshd (pid 4711: /usr/sbin/sshd -D)", "free", "kill 4711"),
+    ("network.ports!", listening(27431, "sshd"), "gang port 27431 is held by sshd (pid 4711: /usr/sbin/sshd -D)", "free", "ask whoever"),
     ("network.ports!", listening(60007, "python3"), "hccl port 60007 is held by python3", "free", "or another port: ports.hccl"),
 ]  # fmt: skip
 
@@ -124,7 +125,15 @@ def test_what_is_no_fault_is_not_found(changes: Changes, check: str, level: str)
 def test_a_port_of_the_api_is_asked_for_on_the_first_node_only() -> None:
     seen = {N1: nodes.node(N1, N2, listening(20004, "nginx")), N2: nodes.node(N2, N1, listening(20004, "nginx"))}
     (one,) = wrong(findings(seen))
-    assert (one.node, one.fix) == (N1, "end it (kill 4711), or another port: ports.api in the inventory")
+    assert (one.node, one.fix) == (N1, "ask whoever runs it, or another port: ports.api in the inventory")
+
+
+@pytest.mark.parametrize(("name", "pid"), [("systemd", 1), ("dockerd", 900), ("docker-proxy", 901), ("python3", 4711)])
+def test_no_fix_offers_to_end_what_listens_there(name: str, pid: int) -> None:
+    held = {"listen": (0, f"20004\t{pid}\t*:20004\t{name}\t/\t/sbin/{name}")}
+    (one,) = wrong(findings({N1: nodes.node(N1, N2, held), N2: nodes.node(N2, N1)}))
+    assert not re.search(r"\b(kill|stop|end it)\b", one.fix), one.fix
+    assert ("systemctl list-sockets | grep :20004" in one.fix) == (pid == 1)
 
 
 def test_an_engine_without_a_container_may_use_the_memory_too() -> None:

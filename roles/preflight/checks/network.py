@@ -152,9 +152,14 @@ def ports(case: Case) -> Iterator[Say]:
     for x in taken:
         who = f"{x.name} (pid {x.pid}: {x.command.strip() or x.name})" if x.pid != "-" else "a process that is not shown"
         key = wanted[x.port]
-        yield fail(f"{key} port {x.port} is held by {who}", "free", f"end it (kill {x.pid}), or another port: ports.{key} in the inventory")
+        yield fail(f"{key} port {x.port} is held by {who}", "free", f"{_owner(x)}, or another port: ports.{key} in the inventory")
     if not taken:
         yield good(f"{len(wanted)} ports free")
+
+
+def _owner(one: Listener) -> str:
+    """How to find whose it is; what is not ours is never offered for ending. pid 1 listens for a socket unit."""
+    return f"see whose socket unit it is (systemctl list-sockets | grep :{one.port})" if one.pid == "1" else "ask whoever runs it"
 
 
 def listeners(case: Case) -> list[Listener]:
