@@ -145,7 +145,7 @@ def test_an_installed_node_has_its_devices_and_its_tools(tmp_path: Path, family:
     lab = Lab(tmp_path / "n", family)
     assert (lab.paths.dev / FAMILIES[family]).is_file()
     for name in driver.TOOLS[family]:
-        assert (lab.root / name).resolve() == SIM / "main.py"
+        assert (lab.root / name).resolve() == SIM / ("hccn_tool.sh" if name.endswith("hccn_tool") else "main.py")
         assert os.access(lab.root / name, os.X_OK)
 
 
@@ -261,9 +261,9 @@ def test_a_slow_tool_is_slow_and_the_others_are_not(lab: Lab) -> None:
     assert time.monotonic() - start >= 0.3
 
 
-def called(lab: Lab, path: str, *words: str) -> subprocess.CompletedProcess[bytes]:
+def called(lab: Lab, path: str, *words: str, **more: str) -> subprocess.CompletedProcess[bytes]:
     places = {"LAB_STATE": lab.paths.state, "LAB_PROC": lab.paths.proc, "LAB_DEV": lab.paths.dev, "LAB_ROOT": lab.root}
-    env = {**os.environ, **{k: str(v) for k, v in places.items()}, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    env = {**os.environ, **{k: str(v) for k, v in places.items()}, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **more}
     return subprocess.run([str(lab.root / path), *words], env=env, capture_output=True, check=False)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from . import driver, keys
+from . import answers, driver, keys
 from .model import CHOICES, FAMILIES, Node
 from .state import Answer, Paths, StateError, build, edit, load, read, write
 
@@ -151,6 +151,7 @@ def reset(paths: Paths) -> Answer:
 
 def apply(paths: Paths) -> Answer:
     """Files and devices as the state has them: for a state file that was written by hand."""
+    answers.renew(paths)
     if paths.beside(".base").exists():
         driver.restore(load(paths), paths)
     return Answer()

@@ -105,7 +105,7 @@ def write_tools(node: Node, paths: Paths, target: Path) -> None:
         link = paths.root / name
         link.parent.mkdir(parents=True, exist_ok=True)
         link.unlink(missing_ok=True)
-        link.symlink_to(target)
+        link.symlink_to(target.with_name("hccn_tool.sh") if link.name == "hccn_tool" else target)
 
 
 def write_devices(node: Node, paths: Paths) -> None:

@@ -18,6 +18,7 @@ if not __package__:
     sys.path.insert(0, str(home.parent))
     __package__ = importlib.import_module(home.name).__name__
 
+from . import answers
 from .faults import BUSY, alone, spoil
 from .state import Answer, Paths, StateError, load
 
@@ -44,11 +45,15 @@ def answer(tool: str, argv: list[str], paths: Paths) -> Answer:
             return part("cli", "answer")(argv, paths)
         section, module, function = TOOLS[tool]
         ask = part(module, function)
+        where = answers.folder(paths)
         node = load(paths)
         # Calls of hccn_tool that overlap are refused: the real one is not made for it.
         turn = alone(paths) if tool == "hccn_tool" and node.hccn.exclusive else nullcontext(True)
         with turn as free:
-            return spoil(ask(node, argv, paths), getattr(node, section)) if free else BUSY
+            said = spoil(ask(node, argv, paths), getattr(node, section)) if free else BUSY
+        if tool == "hccn_tool":
+            answers.keep(where, node, argv, paths, said)
+        return said
     except StateError as e:
         return Answer("", f"lab-sim: {e}\n", BROKEN_LAB)
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from . import answers
 from .model import CHOICES, FAMILIES, SECTIONS, Gpu, Node, Npu, fresh
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -173,6 +174,7 @@ def write(paths: Paths, raw: Mapping[str, Any]) -> None:
     new = paths.beside(".new")
     new.write_text(yaml.dump(dict(raw), Dumper=DUMPER, sort_keys=False), encoding="utf-8")
     new.replace(paths.state)
+    answers.renew(paths)
 
 
 @contextmanager
