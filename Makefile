@@ -12,7 +12,7 @@ NODES ?= 2
 FAMILY ?= a2
 LAB ?= yes
 
-.PHONY: help env demo engines test .may-test test-long faults chaos lint format lock golden docs clean lab-up lab-down lab-purge lab-status lab-shell lab-set
+.PHONY: help env demo engines quick test .may-test test-long faults chaos lint format lock golden docs clean lab-up lab-down lab-purge lab-status lab-shell lab-set
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -28,6 +28,9 @@ demo: env  ## a real engine over two nodes on this machine, from nothing to an a
 
 engines: env  ## the engines' own parsers, installed once into ~/.cache/bringup (3 GB); says why where they cannot be had
 	$(BIN)/python -m tests.engines.environment
+
+quick: lint  ## what most changes can break, in under 3 minutes: no root, no network; for every commit
+	QUICK=1 $(BIN)/python -m pytest -n auto -m "not slow and not engines and not long" tests/unit tests/fake
 
 test: .may-test lint engines  ## everything once, as root: what CI runs; LAB=no leaves out what needs root
 	LAB=$(LAB) $(BIN)/python -m tests.whole -m "not long"

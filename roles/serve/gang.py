@@ -26,8 +26,8 @@ BEFORE, INSTALL, RESTORE, BEGIN = (HERE / f"{name}.sh" for name in ("before", "i
 GATE, FOLLOW = HERE / "gate.sh", HERE / "follow.sh"
 DIED, LATE = 10, 11
 AGAIN = "run serve again when the node answers: it goes on from here"
-PAUSE = 15.0
-"""Seconds between two tries to see a node again, at most."""
+PAUSES = (0.5, 15.0)
+"""Seconds between two tries to see a node again: at first, and at most."""
 STEADY = 60.0
 """Seconds after which a view that held is a new one: its next break is said again."""
 BEYOND = 60.0
@@ -189,10 +189,10 @@ class Gang:
                 break
             if not pause or time.monotonic() - began > STEADY:
                 self.progress.say(node.name, f"its log is not seen any more ({ended.said}); looking again, the engine is left alone")
-                pause = 0.5
+                pause = PAUSES[0]
             self.blind[node.name] = ended.said
             over.wait(pause)
-            pause = min(pause * 2, PAUSE)
+            pause = min(pause * 2, PAUSES[1])
             if ended.code == remote.LOST and not over.is_set() and not remote.answers(self.run.state, host):
                 remote.reach_again(host)
             self._give_up(end)

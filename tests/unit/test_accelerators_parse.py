@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from roles.accelerators.parse import amd, files, hccn, npu_details, nvidia
 from roles.accelerators.parse.npu_table import Table, table
 from roles.accelerators.parse.reading import Refused, Unreadable, Unsupported
+from tests.examples import examples
 from tests.unit.test_accelerators_probe import Site
 
 SAMPLES = Path(__file__).parents[1] / "fixtures" / "accelerators"
@@ -265,7 +266,7 @@ JUNK = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.sampled_from(TEXTS), st.lists(st.tuples(st.floats(0, 1), st.integers(0, 6), JUNK), min_size=1, max_size=4))
 def test_every_change_of_every_sample_is_a_value_or_a_sentence(text: str, changes: list[tuple[float, int, str]]) -> None:
     for where, cut, junk in changes:
@@ -278,7 +279,7 @@ def test_a_code_without_an_end_is_no_code() -> None:
     tried("dcmi module initialize failed. ret is -80" + "9" * 5000)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.text(max_size=200))
 def test_any_text_is_a_value_or_a_sentence(text: str) -> None:
     tried(text)

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import paramiko
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from paramiko.hostkeys import HostKeys
 
 from roles.enrol import known
 from roles.enrol.known import Key, hashed, judge, kinds, merged, of
+from tests.examples import examples
 
 
 def key(seed: int, kind: str = "ssh-ed25519") -> Key:
@@ -115,7 +116,7 @@ rows = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.lists(rows, max_size=8), st.dictionaries(names, keys, max_size=3))
 def test_whatever_the_file_holds_the_keys_are_in_it_afterwards_and_others_stay(lines: list[str], new: dict[str, Key]) -> None:
     before = "\n".join(lines)
@@ -129,7 +130,7 @@ def test_whatever_the_file_holds_the_keys_are_in_it_afterwards_and_others_stay(l
     assert merged(after, new, salts()) == after
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.dictionaries(names, keys, min_size=1, max_size=3), st.booleans())
 def test_what_is_written_is_what_paramiko_and_openssh_read(
     tmp_path_factory: pytest.TempPathFactory, new: dict[str, Key], hide: bool

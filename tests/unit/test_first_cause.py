@@ -14,6 +14,7 @@ from roles.run.progress import Progress
 from roles.run.redact import redact
 from roles.run.run import Run
 from roles.serve import deaths, gang
+from roles.serve.stages import Stages
 from roles.serve.state import Decision
 from tests.unit.sources import plan
 
@@ -44,7 +45,7 @@ class Told:
     def ended(self, node: Any, cause: str) -> None:
         if cause:
             self.followers[node.name].words.append(cause)
-        self.gang._told(node, self.followers[node.name], cast(gang._Stages, None), Event("journal", ""))
+        self.gang._told(node, self.followers[node.name], cast(Stages, None), Event("journal", ""))
 
     def first(self) -> tuple[str, str]:
         assert self.gang.failed.wait(5), "nothing was told"

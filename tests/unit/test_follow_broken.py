@@ -13,7 +13,7 @@ import pytest
 from roles.run import remote
 from roles.run.folder import Folder
 from roles.run.run import Run
-from roles.serve import bring, gang, stop
+from roles.serve import bring, deaths, gang, stop
 from roles.serve.state import Decision
 from tests.unit.sources import plan
 
@@ -58,7 +58,8 @@ def follows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tu
         run.facts |= {"prove": lambda *_: "", "on_failure": lambda *_: ""}
         monkeypatch.setattr(remote, "run", nodes.run)
         monkeypatch.setattr(stop, "stop", lambda run, replica, node: nodes.stopped.append(node.name) or "")
-        monkeypatch.setattr(gang, "PAUSE", 0.1)
+        monkeypatch.setattr(gang, "PAUSES", (0.02, 0.1))
+        monkeypatch.setattr(deaths, "PATIENCE", 0.5)
         monkeypatch.setattr(gang, "BEYOND", 0.3)
         monkeypatch.setitem(PLAN.verify["timeouts"], "ready", ready)
         monkeypatch.setattr(bring.lock, "take", lambda run: True)

@@ -10,6 +10,8 @@ import pytest
 from tests.lab.double.running import until
 from tests.unit.gang_nodes import Pair
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[Pair]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from roles.docker import daemon
@@ -23,6 +23,7 @@ from roles.plan.source import Source
 from roles.run import look, remote
 from roles.run.folder import Folder
 from roles.serve import unit
+from tests.examples import examples
 from tests.unit.sources import plan, source
 
 CANARY = "canary"
@@ -64,7 +65,7 @@ def sh(text: str, stdin: str = "", shell: str = "sh") -> subprocess.CompletedPro
     return subprocess.run([shell, "-c", text], input=stdin, capture_output=True, text=True, check=False, timeout=60)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.dictionaries(st.sampled_from(["A", "B_2", "C"]), words, max_size=3), words)
 def test_a_scripts_values_and_its_secret_arrive_as_they_are(values: dict[str, str], secret: str) -> None:
     """The very way every script takes to a node: its length, its text, then what its `cat` reads."""
@@ -131,7 +132,7 @@ def test_the_command_that_an_image_is_asked_to_read_runs_no_word_of_it(tmp_path:
     assert not (tmp_path / CANARY).exists()
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(words, max_size=4))
 def test_requirements_of_an_environment_are_words(packages: list[str]) -> None:
     """As roles/venv/make.sh reads them."""
@@ -148,7 +149,7 @@ def test_no_free_text_of_an_inventory_enters_a_unit(tmp_path: Path) -> None:
     assert unit.service(calm, calm.replicas[0], calm.nodes[0]) == unit.service(odd, odd.replicas[0], odd.nodes[0])
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(words)
 def test_a_proxys_url_is_refused_or_one_word_of_dockers_drop_in(text: str) -> None:
     for url in (f"http://{text}", f"http://10.0.0.1:3128/{text}", text):
@@ -161,7 +162,7 @@ def test_a_proxys_url_is_refused_or_one_word_of_dockers_drop_in(text: str) -> No
         assert re.fullmatch(r'Environment=("[A-Z_]+=[^"\\%$\s]*" ?){3}', lines[2]), lines[2]
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(words)
 def test_a_registrys_name_is_refused_or_whole_in_dockers_json(text: str) -> None:
     for keys in ({"mirrors": [f"https://{text}"]}, {"insecure": [text]}, {"data_root": f"/{text}"}):
@@ -172,7 +173,7 @@ def test_a_registrys_name_is_refused_or_whole_in_dockers_json(text: str) -> None
         assert json.loads(daemon.merge("", wanted).text) == wanted
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.one_of(st.just("10.0.0.11"), words), st.one_of(st.just("r0"), words), st.one_of(st.just("eth0"), words))
 def test_no_name_of_a_node_adds_a_rule_to_the_firewall(address: str, replica: str, nic: str) -> None:
     host = ("n0", {"rank": 0, "address": address, "nic": nic, "replica": replica})
@@ -184,7 +185,7 @@ def test_no_name_of_a_node_adds_a_rule_to_the_firewall(address: str, replica: st
     assert len(rules("test", made.nodes[0], made.nodes, []).split()) == len(rules("test", calm.nodes[0], calm.nodes, []).split())
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(words)
 def test_a_template_in_a_value_is_text(text: str) -> None:
     """`${...}` is filled in recipes only; nothing of jinja, format or YAML is ever read in an inventory."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from roles.clean.processes import classified
@@ -21,6 +21,7 @@ from roles.proxy.work import Work, work
 from roles.run import checks, key, remote
 from roles.run.checks import Case
 from roles.run.seen import Section, Seen
+from tests.examples import examples
 from tests.unit.sources import plan, source
 
 TLS = {"cert": "/etc/ssl/api.crt", "key": "/etc/ssl/api.pem"}
@@ -52,7 +53,7 @@ def whats(todo: Work) -> list[str]:
 KEYS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=40)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(KEYS, KEYS)
 def test_no_letter_of_a_key_means_anything_to_nginx(key: str, other: str) -> None:
     note, line = config.asked(key).splitlines()
@@ -87,7 +88,7 @@ def shape(text: str) -> list[str]:
     return re.findall(r"^ *([a-z_]+|\}|#)|([;{}])", text, re.MULTILINE)  # type: ignore[return-value]
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     st.one_of(st.just("test"), texts), st.one_of(st.just("r0"), texts), st.one_of(st.just("10.0.0.11"), texts),
     st.one_of(st.just(8080), st.integers(-1, 70000)),
@@ -235,7 +236,7 @@ def test_a_key_the_proxy_cannot_compare_is_refused_before_anything_is_touched(tm
         key.given(plan("sglang/nvidia-tp4", expose="proxy", auth=f"file:{file}"))
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(KEYS)
 def test_another_machine_finds_the_key_on_the_node(tmp_path_factory: pytest.TempPathFactory, secret: str) -> None:
     file = tmp_path_factory.mktemp("node") / "key"

@@ -12,13 +12,14 @@ from typing import Any
 
 import httpx2
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from roles.plan.errors import PlanError
 from roles.run import tls
 from roles.run.api import Api
 from roles.verify import outside
+from tests.examples import examples
 from tests.unit.proxy_bench import NGINX, PAUSE, PIECES, Engine, Front, behind_nginx, certificate
 
 pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
@@ -85,7 +86,7 @@ def test_everything_else_is_not_there_and_never_asked(plain: Both, target: str) 
     assert paths(engine, before) == []
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.sampled_from(

@@ -7,11 +7,12 @@ import shlex
 import subprocess
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from roles.plan.errors import PlanError
 from roles.plan.setup import script
+from tests.examples import examples
 from tests.unit.sources import plan
 
 PRINT = 'import json,sys,os; print(json.dumps([sys.argv[1:], os.environ.get("V")]))'
@@ -47,7 +48,7 @@ def through_sh(argv: list[str], env: dict[str, str] | None = None) -> Any:
     return json.loads(subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True).stdout)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(texts)
 def test_a_flags_value_arrives_whole(value: str) -> None:
     argv = plan(flags={"chat-template": value}).replicas[0].nodes[0].serve_argv
@@ -57,7 +58,7 @@ def test_a_flags_value_arrives_whole(value: str) -> None:
     assert (seen[at].partition("=")[2] if "=" in seen[at] else seen[at + 1]) == value
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(texts)
 def test_a_variables_value_arrives_whole(value: str) -> None:
     n = plan(env={"V": value}).replicas[0].nodes[0]
@@ -66,7 +67,7 @@ def test_a_variables_value_arrives_whole(value: str) -> None:
     assert f"V={value}" in seen
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.dictionaries(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=10), texts, max_size=3))
 def test_a_json_value_arrives_as_the_same_json(value: dict[str, str]) -> None:
     argv = plan(flags={"additional-config": value}).replicas[0].nodes[0].serve_argv
@@ -74,7 +75,7 @@ def test_a_json_value_arrives_as_the_same_json(value: dict[str, str]) -> None:
     assert json.loads(seen[seen.index("--additional-config") + 1]) == value
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(texts)
 def test_a_path_arrives_whole_or_is_refused(value: str) -> None:
     path = f"/models/{value}"
@@ -88,14 +89,14 @@ def test_a_path_arrives_whole_or_is_refused(value: str) -> None:
     assert seen[seen.index("serve") + 1] == clean
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.lists(texts, max_size=4))
 def test_the_containers_entrypoint_hands_its_words_on_unchanged(words: list[str]) -> None:
     done = subprocess.run(["sh", "-s", "--", "python3", "-c", PRINT, *words], input=script([]), capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)[0] == words
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(texts)
 def test_a_patchs_own_text_is_never_run(value: str) -> None:
     patch = {"do": "comment-out", "file": f"/nowhere/{value}", "line": value, "why": "x"}

@@ -21,6 +21,7 @@ from tests.browser import Browser, Unavailable
 from tests.unit import report_runs as runs
 from tests.unit.test_report_page import plant
 
+pytestmark = pytest.mark.slow
 KINDS = ["good_serve", "failed_serve", "bench", "status", "many_nodes", "bare"]
 WIDTHS = [320, 390, 768, 1280, 1920]
 

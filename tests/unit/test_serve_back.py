@@ -138,8 +138,8 @@ def test_an_interrupt_while_requests_are_waited_for_leaves_the_replica_as_it_was
         run.cancel.set()
         return ""
 
-    monkeypatch.setattr(bring.gang, "kept", lambda *_: None)
-    monkeypatch.setattr(bring.gang, "stop_all", lambda run, replica, say: stopped.append(replica.name) or {})
+    monkeypatch.setattr(bring.stop, "kept", lambda *_: None)
+    monkeypatch.setattr(bring.stop, "stop_all", lambda run, replica, say: stopped.append(replica.name) or {})
     monkeypatch.setattr(bring.drain, "drain", interrupted)
     assert bring._stopped(cast(Run, run), FIRST, cast(Progress, None), drained=True) == "interrupted"
     assert stopped == []

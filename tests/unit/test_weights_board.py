@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from roles.weights.board import ALONE, HASHES, LINKS, SLOTS, Board, Member
+from tests.examples import examples
 
 Say = tuple[str, dict[str, Any]]
 
@@ -126,7 +127,7 @@ def test_two_getters_take_different_files_first_and_give_them_to_each_other() ->
     assert from_origin < 1.5 * len(FILES)
 
 
-@settings(max_examples=120, deadline=None)
+@examples(120)
 @given(st.integers(1, 6), st.integers(0, 10**6), st.sampled_from(["whole", "hashing", "download"]), st.data())
 def test_whatever_dies_nobody_waits_for_ever(getters: int, seed: int, origin: str, data: st.DataObject) -> None:
     lossy = data.draw(st.sampled_from([0.0, 0.1, 0.4]))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,10 @@ from .model import Hccn
 if TYPE_CHECKING:
     from .model import Node
     from .state import Answer, Paths
+
+    Ask = Callable[[Node, list[str], Paths], Answer]
+
+COMMANDS = ("-link", "-ip", "-net_health", "-tls", "-lldp", "-netdetect", "-gateway", "-optical", "-vnic", "-speed", "-stat", "-mtu")
 
 
 def renew(paths: Paths) -> None:
@@ -36,12 +39,18 @@ def folder(paths: Paths) -> Path | None:
     return link.resolve() if link.is_symlink() else None
 
 
-def keep(where: Path | None, node: Node, argv: Sequence[str], paths: Paths, answer: Answer) -> None:
-    """Plain answers of a tool that works; who uses a device is looked up each time."""
-    if where is None or paths.uid != 0 or node.hccn != Hccn() or answer.code or answer.err:
+def keep(where: Path | None, node: Node, ask: Ask, paths: Paths) -> None:
+    """Plain answers of a tool that works, all cards at once; who uses a card is looked up each time, and so is what fails."""
+    if where is None or paths.uid != 0 or node.hccn != Hccn():
         return
-    if "-g" in argv and not any("/" in w or w in ("-process", "-s") for w in argv):
-        with suppress(OSError):
-            part = where / f".{os.getpid()}"
-            part.write_text(answer.out, encoding="utf-8")
-            part.replace(where / " ".join(argv))
+    with suppress(OSError):  # another state by now: its folder is gone
+        if any(where.iterdir()):
+            return
+        part = Path(tempfile.mkdtemp(prefix=".", dir=where))
+        for argv in (["-i", str(i), c, "-g"] for i in node.npus for c in COMMANDS):
+            said = ask(node, argv, paths)
+            if not said.code and not said.err:
+                (part / " ".join(argv)).write_text(said.out, encoding="utf-8")
+        for file in list(part.iterdir()):
+            file.replace(where / file.name)
+        part.rmdir()

@@ -52,7 +52,7 @@ def answer(tool: str, argv: list[str], paths: Paths) -> Answer:
         with turn as free:
             said = spoil(ask(node, argv, paths), getattr(node, section)) if free else BUSY
         if tool == "hccn_tool":
-            answers.keep(where, node, argv, paths, said)
+            answers.keep(where, node, ask, paths)
         return said
     except StateError as e:
         return Answer("", f"lab-sim: {e}\n", BROKEN_LAB)
