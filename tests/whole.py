@@ -1,6 +1,7 @@
-"""python -m tests.whole PYTEST-WORDS: the lab's tests, and beside them, a little slower, all that need no lab.
+"""python -m tests.whole PYTEST-WORDS: tests with the engine's double in two labs side by side, then those with the real engine alone.
 
-Results are kept as JUnit files in build/junit, with the commit as the suite's name.
+Beside the first, a little slower, run all tests that need no lab. Results are kept as JUnit files in build/junit, with the commit as the
+suite's name.
 """
 
 from __future__ import annotations
@@ -9,17 +10,64 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
+from tests import nginx, watched
 from tests.browser import Unavailable, ready
+from tests.lab import __main__ as lab_cli
+from tests.lab import daemon, second
+from tests.lab.place import LabError, Place
 
 ROOT = Path(__file__).parents[1]
-LOG = ROOT / "build" / "tests-without-lab.log"
 LAB = ("tests/lab", "tests/faults")
+
+
+def modules(names: str) -> tuple[str, ...]:
+    return tuple(f"tests/lab/test_{name}.py" for name in names.split())
+
+
+FIRST = modules(
+    "nodes accelerators ways_in lab_itself second bare_nodes prepare_docker check whole_way prepare_host weights start_page secrets "
+    "clean replaced"
+)
+SECOND = (*modules("serve change closed proxy hung serve_faults least other_engines"), "tests/faults")
+"""What wants no real engine: half of it in the lab itself, half in a second one beside it."""
+REAL = modules("keeps_serving bench prepare_engine engine double_is_honest deaths numerics xinference wheelhouse venv")
+"""What wants the real engine runs alone afterwards: beside others it is late, and the tests' time limits lie."""
 NOTHING_CHOSEN = 5
 PATIENCE = 5
-"""How much the tests without the lab yield to those with it, which wait for engines."""
+"""How much the tests without the lab yield to those with it."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Tests that run beside others."""
+
+    name: str
+    where: Sequence[str]
+    nice: int = 0
+    workers: int = 1
+    lab: Place | None = None
+    """The second lab, in a network namespace of its own."""
+
+    @property
+    def log(self) -> Path:
+        return ROOT / "build" / f"tests-{self.name}.log"
+
+    def start(self, words: list[str]) -> subprocess.Popen[bytes]:
+        many = ["-n", str(self.workers)] if self.workers > 1 else []
+        line = command(self.name, list(self.where), [*words, "-p", "no:cacheprovider", *many])
+        env = {**os.environ, "BRINGUP_SKIPS": "fail", **({"BRINGUP_LAB": str(self.lab.root)} if self.lab else {})}
+        self.log.parent.mkdir(exist_ok=True)
+        with self.log.open("wb") as out:
+            return subprocess.Popen(
+                second.alone_on_the_net(line) if self.lab else line,
+                cwd=ROOT, env=env, stdout=out, stderr=out, preexec_fn=lambda: os.nice(self.nice),
+            )  # fmt: skip
 
 
 def command(name: str, where: list[str], words: list[str]) -> list[str]:
@@ -44,51 +92,88 @@ def refused() -> str | None:
     return "the lab's tests need root: run `sudo make test`, as CI does, or `make test LAB=no` to leave out tests/lab and tests/faults"
 
 
-def browser() -> None:
-    """Chromium before the tests and not among them, where the lab's apt-get would meet it.
+def tools() -> None:
+    """What tests drive, before them and not among them, where the lab's apt-get would meet it.
 
-    Tests of pages say by themselves what they lack.
+    Tests say by themselves what they lack.
     """
+    if why := nginx.ready():
+        print(f"tests: {why}", flush=True)
     if os.environ.get("BRINGUP_BROWSER") != "off":
         with suppress(Unavailable):
             ready()
 
 
+def taken_over(place: Place) -> None:
+    """A lab that runs has the addresses and the memory that the tests need."""
+    if daemon.running(place):
+        print(f"tests: the lab that runs in {place.root} (make demo, make lab-up) is taken down: the tests need its addresses", flush=True)
+        lab_cli.main(["down"])
+
+
 def main(words: list[str]) -> int:
-    """The worse of both ends; what failed is printed last."""
+    """The worst of all ends; what failed is told whole."""
     if why := refused():
         print(why, file=sys.stderr)
         return 2
-    browser()
+    tools()
     if os.environ.get("LAB") == "no":
         return without_lab(words)
-    LOG.parent.mkdir(exist_ok=True)
     began = time.monotonic()
-    others = [f"--ignore={folder}" for folder in LAB]
-    with LOG.open("w", encoding="utf-8") as out:
-        print(f"tests without the lab run beside it, into {LOG.relative_to(ROOT)}", flush=True)
-        beside = subprocess.Popen(
-            command("rest", others, [*words, "-p", "no:cacheprovider"]),
-            cwd=ROOT,
-            stdout=out,
-            stderr=out,
-            preexec_fn=lambda: os.nice(PATIENCE),
-        )
-        try:
-            lab = subprocess.run(command("lab", list(LAB), words), cwd=ROOT, check=False).returncode
-            other = beside.wait()
-        finally:
-            beside.terminate()
-    told = LOG.read_text(encoding="utf-8", errors="replace").rstrip()
-    well = [*(line for line in told.splitlines() if line.startswith("SKIPPED")), f"{told.rpartition(chr(10))[2]} (without the lab)"]
-    print(told if other not in (0, NOTHING_CHOSEN) else "\n".join(well))
-    print(f"lab: exit {lab}, without the lab: exit {other}, {time.monotonic() - began:.0f} s together", flush=True)
-    return max((code for code in (lab, other) if code != NOTHING_CHOSEN), default=0)
+    try:
+        taken_over(Place())
+        other = second.ready(Place())
+    except LabError as e:
+        print(f"lab: {e}", file=sys.stderr)
+        return 1
+    codes = together(
+        Stream("in-the-first-lab", FIRST), Stream("in-the-second-lab", SECOND, lab=other),
+        Stream("without-the-lab", [f"--ignore={folder}" for folder in LAB], nice=PATIENCE, workers=2), words=words,
+    )  # fmt: skip
+    codes |= together(Stream("with-the-real-engine", REAL), words=words)
+    watched.passed(module for name, code in codes.items() if code == 0 for module in ran(name))
+    print(f"{', '.join(f'{name}: exit {code}' for name, code in codes.items())}, {time.monotonic() - began:.0f} s together", flush=True)
+    return max((code for code in codes.values() if code != NOTHING_CHOSEN), default=0)
+
+
+def together(*streams: Stream, words: list[str]) -> dict[str, int]:
+    """Side by side; each is told of when it has ended."""
+    print(f"tests: {', '.join(f'{s.name} into {s.log.relative_to(ROOT)}' for s in streams)}", flush=True)
+    running = [(stream, stream.start(words)) for stream in streams]
+    codes: dict[str, int] = {}
+    try:
+        while len(codes) < len(running):
+            time.sleep(0.2)
+            for stream, process in running:
+                if stream.name not in codes and (code := process.poll()) is not None:
+                    codes[stream.name] = code
+                    print(ending(stream, code), flush=True)
+    finally:
+        for _, process in running:
+            process.terminate()
+    return codes
+
+
+def ran(stream: str) -> Iterable[str]:
+    """Modules of which this stream ran something."""
+    file = ROOT / "build" / "junit" / f"{stream}.xml"
+    if file.exists():
+        for case in ElementTree.parse(file).getroot().iter("testcase"):
+            yield f"{str(case.get('classname')).replace('.', '/')}.py"
+
+
+def ending(stream: Stream, code: int) -> str:
+    """All it said when something failed; else what it left out, and its last line."""
+    told = stream.log.read_text(encoding="utf-8", errors="replace").rstrip()
+    if code not in (0, NOTHING_CHOSEN):
+        return told
+    skipped = (line for line in told.splitlines() if line.startswith("SKIPPED"))
+    return "\n".join([*skipped, f"{told.rpartition(chr(10))[2]} ({stream.name})"])
 
 
 def without_lab(words: list[str]) -> int:
     """Half of the tests, and said so."""
-    code = subprocess.run(command("rest", [f"--ignore={folder}" for folder in LAB], words), cwd=ROOT, check=False).returncode
+    code = subprocess.run(command("without-the-lab", [f"--ignore={folder}" for folder in LAB], words), cwd=ROOT, check=False).returncode
     print(f"NOT RUN, because of LAB=no: {' and '.join(LAB)}, everything that is shown on nodes", flush=True)
     return code
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.lab import apt, daemon, image, machine, nodes
+from tests.lab import apt, daemon, image, machine, nodes, session
 from tests.lab.place import FAMILIES, LabError, Place, Step, say
 
 
@@ -87,6 +87,13 @@ def _up(place: Place, args: argparse.Namespace) -> None:
 
 
 def _down(place: Place, args: argparse.Namespace) -> None:
+    _take_down(place)
+    second = place.second
+    if second.root.exists() and session.free(second) and (daemon.running(second) or daemon.remains(second)):
+        _take_down(second)
+
+
+def _take_down(place: Place) -> None:
     with Step("removing nodes, networks, daemon and registry"):
         if not daemon.running(place) and daemon.processes(place):
             daemon.up(place)  # Docker was killed, and its nodes run on until another one ends them

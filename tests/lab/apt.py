@@ -20,13 +20,20 @@ def apt_folder(place: Place) -> Path:
     folder = place.root / "shared" / "apt"
     with locked(place.cache / "apt.lock"):
         bare = bare_image(place, node_image(place))
-        made_of = digest(base_image(), *PACKAGES)
-        stamp = folder / STAMP
-        if not stamp.exists() or stamp.read_text() != made_of:
+        if not made(place):
             with Step(f"downloading {', '.join(PACKAGES)} and what a bare node lacks for it"), tempfile.TemporaryDirectory() as work:
                 found = _download(place, Path(work), bare)
-                _publish(found, folder, made_of)
+                _publish(found, folder, _made_of())
     return folder
+
+
+def made(place: Place) -> bool:
+    stamp = place.root / "shared" / "apt" / STAMP
+    return stamp.exists() and stamp.read_text() == _made_of()
+
+
+def _made_of() -> str:
+    return digest(base_image(), *PACKAGES)
 
 
 def _download(place: Place, work: Path, bare: str) -> list[Path]:

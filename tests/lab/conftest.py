@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,9 @@ import pytest
 
 from tests.lab import __main__ as cli
 from tests.lab import daemon, image, machine, nodes, session
+from tests.lab.begin import begin_clean
 from tests.lab.place import LabError, Place, in_node, sh
+from tests.lab.real import RealPair
 
 SYSCTL_MOVES = (
     "fs.dentry-state",
@@ -50,7 +53,8 @@ class Machine:
             "cat /sys/kernel/mm/transparent_hugepage/enabled /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor 2>/dev/null || :",
         )
         firewall = sh("sh", "-c", "iptables-save 2>/dev/null | grep -v '^#' || :")
-        return Machine(sysctls, knobs, firewall, set(os.listdir("/sys/class/net")), sh("docker", "ps", "-a", "-q", check=False))
+        devices = {name for _, name in socket.if_nameindex()}
+        return Machine(sysctls, knobs, firewall, devices, sh("docker", "ps", "-a", "-q", check=False))
 
 
 @dataclass(frozen=True)
@@ -92,10 +96,11 @@ def lab() -> Iterator[RunningLab]:
         pytest.fail(f"the lab cannot run here: {e}", pytrace=False)
 
 
-def begin_clean(place: Place, cut_off: bool) -> None:
-    """Before the first look: what a lab that is not up left behind would be taken for the machine's own."""
-    if daemon.remains(place) or (cut_off and daemon.running(place)):
-        cli.main(["down"])
+@pytest.fixture(scope="session")
+def real_pair(lab: RunningLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealPair]:
+    pair = RealPair(lab.place, tmp_path_factory.mktemp("real"))
+    yield pair
+    pair.down()
 
 
 def _running(place: Place) -> Iterator[RunningLab]:

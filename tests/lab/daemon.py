@@ -68,7 +68,13 @@ def remains(place: Place) -> bool:
 
 
 def _our_link(place: Place) -> bool:
-    return sh("cat", f"/sys/class/net/{UP}/ifalias", check=False).strip() == str(place.root)
+    return _owner() == str(place.root)
+
+
+def _owner() -> str | None:
+    """The folder of the lab that has the link, by this process's network namespace; /sys may show another's."""
+    links = json.loads(sh("ip", "-j", "link", "show", check=False) or "[]")
+    return next((str(link.get("ifalias", "")) for link in links if link["ifname"] == UP), None)
 
 
 def _namespace(place: Place) -> None:
@@ -77,7 +83,7 @@ def _namespace(place: Place) -> None:
     if ns not in sh("ip", "netns", "list"):
         sh("ip", "netns", "add", ns)
         sh("ip", "-n", ns, "link", "set", "lo", "up")
-    if not Path(f"/sys/class/net/{UP}").exists():
+    if _owner() is None:
         sh("ip", "link", "add", UP, "type", "veth", "peer", "name", DOWN, "netns", ns)
         sh("ip", "link", "set", UP, "alias", place.root)
     sh("ip", "addr", "replace", f"{net}.1/30", "dev", UP)
@@ -90,8 +96,8 @@ def _namespace(place: Place) -> None:
 
 def _refuse_another(place: Place) -> None:
     """One lab a machine: a second would take the first one's addresses."""
-    owner = sh("cat", f"/sys/class/net/{UP}/ifalias", check=False).strip()
-    if not Path(f"/sys/class/net/{UP}").exists() or owner == str(place.root):
+    owner = _owner()
+    if owner is None or owner == str(place.root):
         return
     if owner and not running(Place(Path(owner))):
         sh("ip", "link", "delete", UP)  # left over from a lab that is gone

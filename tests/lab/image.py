@@ -61,18 +61,23 @@ def have_image(place: Place, image: str) -> bool:
     return bool(docker(place, "image", "ls", "-q", image).strip())
 
 
+def tar(place: Place, image: str) -> Path:
+    """What mmdebstrap made of it, kept."""
+    return place.cache / f"{image.replace(':', '-')}.tar"
+
+
 def make_base(place: Place, image: str, packages: list[str]) -> None:
-    tar = place.cache / f"{image.replace(':', '-')}.tar"
-    if not tar.exists():
-        part = tar.with_suffix(".part")
+    file = tar(place, image)
+    if not file.exists():
+        part = file.with_suffix(".part")
         with Step(f"Debian {SUITE} with {len(packages)} packages of our own choice, downloaded (about a minute and a half)"):
             sh(
                 "mmdebstrap", "--variant=minbase", "--format=tar", f"--include={','.join(packages)}",
                 "--aptopt=APT::Install-Recommends \"false\"", *(f"--dpkgopt=path-exclude={d}" for d in DROPPED), SUITE, part,
             )  # fmt: skip
-        part.rename(tar)
+        part.rename(file)
     with Step("importing it"):
-        docker(place, "import", tar, image)
+        docker(place, "import", file, image)
 
 
 def _make_node(place: Place, image: str, base: str) -> None:

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -30,6 +30,11 @@ class Place:
     cluster: str = "10.77.0"
     management: str = "10.78.0"
     uplink: str = "10.99.77"
+
+    @property
+    def second(self) -> Place:
+        """Beside it, in a network namespace of its own: tests/lab/second.py."""
+        return replace(self, root=self.root / "second")
 
     @property
     def run(self) -> Path:

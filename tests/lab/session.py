@@ -37,6 +37,18 @@ def alone(place: Place, patience: float = 3600, every: float = 2) -> Iterator[bo
         _write(file.fileno(), "")
 
 
+def free(place: Place) -> bool:
+    """No test session holds it at this moment."""
+    try:
+        with (place.root / "lock-of-tests").open("r") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return True
+    except BlockingIOError:
+        return False
+    return True
+
+
 def _wait(lock: int, place: Place, patience: float, every: float) -> None:
     end = time.monotonic() + patience
     told = False

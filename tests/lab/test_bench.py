@@ -5,39 +5,27 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.browser import Browser
 from tests.lab.conftest import RunningLab
-from tests.lab.engine import build
+from tests.lab.real import RealPair
 from tests.lab.verbs import Ran, Site
 from tests.unit import test_report_browser as pages
 
 pytestmark = pytest.mark.lab
 browser = pages.browser
-UNIT = "bringup-site-r0"
+UNIT = "bringup-real-r0"
 LEFT = f"docker exec {UNIT} sh -c 'ls -d /tmp/bringup-bench-* 2>/dev/null || :'"
 CLIENTS = "ps -eww -o args | grep -c '[v]llm bench serve' || :"
 
 
 @pytest.fixture(scope="module")
-def site(lab: RunningLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def serving(real_pair: RealPair) -> Site:
     """The pair with one worker a node, served by the real engine; the double has no client."""
-    build.build(lab.place)
-    one = Site(lab.place, tmp_path_factory.mktemp("bench"))
-    assert one.run("clean", "-y").code == 0
-    yield one
-    assert one.run("clean", "-y").code == 0
-
-
-@pytest.fixture(scope="module")
-def serving(site: Site) -> Site:
-    ran = site.run("serve", "-y", "--data", "soak=0", seconds=600)
-    assert ran.code == 0, ran.err + ran.out
-    return site
+    return real_pair.up()
 
 
 def measure(site: Site, *data: str, seconds: float = 400) -> Ran:
@@ -50,13 +38,7 @@ def kept(ran: Ran) -> dict[str, Any]:
     return found
 
 
-def test_what_does_not_serve_is_not_measured(site: Site) -> None:
-    ran = measure(site)
-    assert ran.code == 1
-    assert "replica r0 is not serving" in ran.err
-    assert "serve.py" in ran.err
-
-
+@pytest.mark.long
 def test_both_data_sets_run_and_every_request_is_answered(lab: RunningLab, serving: Site) -> None:
     ran = measure(serving)
     assert ran.code == 0, ran.err + ran.out
@@ -74,6 +56,7 @@ def test_both_data_sets_run_and_every_request_is_answered(lab: RunningLab, servi
     assert "random-small at 4" in ran.out
 
 
+@pytest.mark.long
 def test_a_sweep_is_a_curve_and_stands_beside_the_run_before(serving: Site) -> None:
     ran = measure(serving, "scenario=random-small", "sweep=1,4", "tolerance=90%")
     assert ran.code == 0, ran.err + ran.out
@@ -85,6 +68,7 @@ def test_a_sweep_is_a_curve_and_stands_beside_the_run_before(serving: Site) -> N
     assert "latency and throughput" in ran.out
 
 
+@pytest.mark.long
 def test_its_report_opens_in_a_browser_with_curve_and_tables(serving: Site, browser: Browser) -> None:
     """The synthetic reports of tests/unit have all cases; this one is a real engine's."""
     runs = sorted((serving.runs / serving.cluster).glob("*-bench*"), key=lambda p: p.stat().st_mtime)
@@ -104,14 +88,15 @@ def test_its_report_opens_in_a_browser_with_curve_and_tables(serving: Site, brow
 
 
 def test_the_key_is_on_no_command_line_and_in_no_file(lab: RunningLab, serving: Site) -> None:
-    key = (serving.path / "config" / "bringup" / "site" / "api-key").read_text(encoding="utf-8").strip()
-    process = serving.start("bench", "--data", "scenario=random-small", "--data", "prompts=40")
+    key = (serving.path / "config" / "bringup" / "real" / "api-key").read_text(encoding="utf-8").strip()
+    process = serving.start("bench", "--data", "scenario=random-small", "--data", "prompts=8")
     seen, end = "", time.monotonic() + 200
     while process.poll() is None and time.monotonic() < end:
         seen += lab.ssh("n0", "ps -eww -o args")
         time.sleep(0.5)
     ran = serving.end(process)
     assert ran.code == 0, ran.err + ran.out
+    assert {p["scenario"]: (p["completed"], p["failed"]) for p in kept(ran)["points"]} == {"random-small": (8, 0)}
     assert "vllm bench serve" in seen
     assert key not in seen
     assert key not in ran.out + ran.err
@@ -119,6 +104,7 @@ def test_the_key_is_on_no_command_line_and_in_no_file(lab: RunningLab, serving: 
         assert not path.is_file() or key not in path.read_text(encoding="utf-8", errors="replace"), path
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_the_tool_inside_the_container(lab: RunningLab, serving: Site) -> None:
     process = serving.start("bench", "--data", "scenario=random-small", "--data", "prompts=5000")
     end = time.monotonic() + 60

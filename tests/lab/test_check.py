@@ -20,7 +20,8 @@ CURED_LATER = re.compile(r"tuning\.|image\.present|node\.swap|firewall\.|image\.
 @pytest.fixture(scope="module")
 def base(lab: RunningLab, tmp_path_factory: pytest.TempPathFactory) -> Site:
     double_image(lab.place)
-    build.build(lab.place)
+    with build.alone(lab.place):
+        build.models(lab.place)
     for node in ("n0", "n1"):
         lab.exec(node, f"docker image inspect {DOUBLE} >/dev/null 2>&1 || docker pull -q {DOUBLE}")
     return Site(lab.place, tmp_path_factory.mktemp("check"), recipe="lab/a2-dual", data={"image": DOUBLE})

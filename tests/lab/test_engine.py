@@ -12,6 +12,7 @@ import pytest
 from roles.plan.plan import Plan
 from tests.lab.conftest import RunningLab
 from tests.lab.engine import build, pair
+from tests.lab.real import RealPair
 from tests.lab.verbs import Ran, Site
 
 pytestmark = pytest.mark.lab
@@ -38,7 +39,8 @@ class RunningPair:
 
 
 @pytest.fixture(scope="module")
-def engine(lab: RunningLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPair]:
+def engine(lab: RunningLab, real_pair: RealPair, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPair]:
+    real_pair.down()
     build.build(lab.place)
     plan = pair.the_plan(lab.place)
     members = pair.members(lab.place, plan)
@@ -106,6 +108,17 @@ def test_again_changes_nothing_and_status_says_it_serves(engine: RunningPair) ->
     assert engine.site.run("status").code == 0
 
 
+def test_a_flag_that_the_images_engine_refuses_leaves_the_replica_serving(engine: RunningPair) -> None:
+    """serve asks the engine in the image before it stops anything for a change."""
+    before = [engine.lab.ssh(n, "docker ps -q --filter label=bringup.cluster=pair") for n in engine.site.members]
+    ran = engine.site.run("serve", "-y", "--data", "flags.kv-cache-dtype=fp9")
+    assert ran.code == 1
+    assert "image.command: refused: argument --kv-cache-dtype: invalid choice: 'fp9'" in ran.err + ran.out
+    assert [engine.lab.ssh(n, "docker ps -q --filter label=bringup.cluster=pair") for n in engine.site.members] == before
+    assert engine.site.run("status").code == 0
+
+
+@pytest.mark.long
 def test_a_changed_flag_restarts_both_ranks_in_order_and_proves_them(engine: RunningPair) -> None:
     engine.site.data["flags"] = {"max-num-seqs": 64}
     ran = engine.site.run("serve", "-y", "--data", "soak=2s", seconds=600)

@@ -45,6 +45,7 @@ def until(lab: RunningLab, site: Site, words: str, seconds: float) -> bool:
     return False
 
 
+@pytest.mark.long
 def test_a_slow_rank_under_load_is_noted_and_left_alone(lab: RunningLab, site: Site) -> None:
     knobs(lab, site, "n1", "token=3.5")
     busy = threading.Thread(target=lambda: asked(site.address("n0"), seconds=60, max_tokens=14, ignore_eos=True))
@@ -86,6 +87,7 @@ def test_what_dies_again_and_again_is_given_up_and_status_says_so(lab: RunningLa
     assert site.run("status").code == 0
 
 
+@pytest.mark.long
 def test_what_gave_up_is_kept_down_by_a_stop(lab: RunningLab, site: Site) -> None:
     for node in site.members:
         knobs(lab, site, node, "die=weights")
@@ -108,6 +110,7 @@ def test_what_gave_up_is_kept_down_by_a_stop(lab: RunningLab, site: Site) -> Non
     assert served.code == 0, served.err
 
 
+@pytest.mark.long
 def test_what_was_stopped_stays_down_after_a_reboot(lab: RunningLab, site: Site) -> None:
     assert site.run("stop", "-y").code == 0
     outages.power(lab, *site.members)

@@ -5,28 +5,22 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from tests.lab import outages
 from tests.lab.conftest import RunningLab
-from tests.lab.engine import build
 from tests.lab.outages import OUTAGES, Outage
+from tests.lab.real import RealPair
 from tests.lab.verbs import Site
 
 pytestmark = pytest.mark.lab
-LIVENESS = {"every": 5, "deadline": 10, "strikes": 2, "backoff": 1, "restarts": 50, "stable": 5}
 
 
 @pytest.fixture(scope="module")
-def site(lab: RunningLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    build.build(lab.place)
-    one = Site(lab.place, tmp_path_factory.mktemp("gang"), cluster="gang", data={"auth": "off", "liveness": LIVENESS})
-    ran = one.run("serve", "-y", "--data", "soak=0", seconds=400)
-    assert ran.code == 0, ran.err
-    yield one
-    assert one.run("clean", "-y").code == 0
+def site(real_pair: RealPair) -> Site:
+    return real_pair.up()
 
 
 def recovered(lab: RunningLab, site: Site, outage: Outage) -> float:

@@ -16,7 +16,8 @@ import pytest
 
 from tests.lab import __main__ as cli
 from tests.lab import daemon, image, nodes
-from tests.lab.conftest import Machine, RunningLab, begin_clean
+from tests.lab.begin import begin_clean
+from tests.lab.conftest import Machine, RunningLab
 from tests.lab.double.running import until as wait
 from tests.lab.place import docker
 

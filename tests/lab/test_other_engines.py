@@ -43,7 +43,11 @@ def gpus(lab: RunningLab) -> Iterator[RunningLab]:
         yield lab
 
 
-@pytest.mark.parametrize("recipe", SYSTEMS)
+OFTEN = ("vllm-ascend/a3", "sglang/mi300x-tp4", "xinference/awq")
+"""One for each engine and each kind of accelerators; all of them in make test-long."""
+
+
+@pytest.mark.parametrize("recipe", [pytest.param(s, marks=() if s in OFTEN else pytest.mark.long) for s in SYSTEMS])
 def test_a_system_of_the_pages_is_served_proven_and_cleaned(
     gpus: RunningLab, tmp_path_factory: pytest.TempPathFactory, recipe: str
 ) -> None:

@@ -134,7 +134,7 @@ def test_a_dead_rank_is_repaired_by_an_ordered_restart(lab: RunningLab, site: Si
     assert engine_order(ran, site)[: len(ORDER)] == ORDER
 
 
-@pytest.mark.parametrize("count", [10, pytest.param(100, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [2, pytest.param(100, marks=pytest.mark.long)])
 def test_start_after_start_the_order_is_right(site: Site, count: int) -> None:
     """Every change of a flag is an ordered restart; one wrong order in a row of them fails."""
     for i in range(count):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import time
@@ -25,8 +24,9 @@ from roles.plan import proxy
 from roles.plan.plan import Plan, make
 from roles.plan.source import Source
 from roles.proxy import config
+from tests import nginx
 
-NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+NGINX = nginx.found()
 PIECES, PAUSE = 5, 0.2
 
 

@@ -1,4 +1,7 @@
-"""The distribution's own nginx with our configuration: what it passes, what it hides, how long it waits. Skipped where nginx is missing."""
+"""The distribution's own nginx with our configuration: what it passes, what it hides, how long it waits.
+
+Skipped where nginx is missing; make test brings it.
+"""
 
 from __future__ import annotations
 

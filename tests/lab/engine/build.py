@@ -25,16 +25,30 @@ INSTALLING = "bringup-lab-engine-installing"
 def build(place: Place) -> str:
     """The image's reference in the nodes; what exists already is neither built nor pushed again."""
     with alone(place):
-        base, environment = base_image(), environment_image()
-        plugin = sorted(p for p in (HERE / "plugin").rglob("*") if p.is_file() and "__pycache__" not in p.parts)
-        engine = f"{ENGINE}:{digest(environment, text('Dockerfile'), *(p.name + p.read_text(encoding='utf-8') for p in plugin))}"
+        base, environment, engine = base_image(), environment_image(), engine_image()
         if not have_image(place, engine):
             make_environment(place)
             _make_engine(place, engine, environment)
         push(place, engine, NAME)
         drop(place, (BASE, ENVIRONMENT, ENGINE), NAME, base, environment, engine)
         models(place)
+        _stamp(place).write_text(engine)
     return REFERENCE
+
+
+def built(place: Place) -> bool:
+    """Whether the image of today's files is in the lab's registry."""
+    return _stamp(place).exists() and _stamp(place).read_text() == engine_image()
+
+
+def _stamp(place: Place) -> Path:
+    return place.cache / "engine" / "pushed"
+
+
+def engine_image() -> str:
+    """The name of the whole image."""
+    plugin = sorted(p for p in (HERE / "plugin").rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    return f"{ENGINE}:{digest(environment_image(), text('Dockerfile'), *(p.name + p.read_text(encoding='utf-8') for p in plugin))}"
 
 
 def base_image() -> str:
