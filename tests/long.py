@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+from roles.plan.pages.prose import prose
+
 PAGE = Path(__file__).parents[1] / "docs" / "long-run.md"
 HEAD = """# The last long run
 
@@ -90,7 +92,7 @@ def page(found: Iterable[Case], there: Mapping[str, int], before: str = "") -> s
         bad = f"**{failed}**" if failed else "0"
         cells = (test, len(group), len(group) - failed, bad, f"{minutes:.1f}", ", ".join(days), ", ".join(commits))
         rows.append("| " + " | ".join(map(str, cells)) + " |\n")
-    return HEAD + "".join(rows)
+    return prose(HEAD) + "".join(rows)
 
 
 def main(results: list[str]) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from roles.doctor.advice import HOLE, VERBS
 from roles.doctor.rules import Rule, load
+from roles.plan.pages.prose import prose
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "doctor.md"
 SHOWN = {
@@ -56,7 +57,7 @@ def page() -> str:
             f"## {area.title}\n\nfiles/doctor/{name}.yaml\n\n| rule | looked for in | what happened | why | what to do | source |\n"
         )
         parts[-1] += f"|---|---|---|---|---|---|\n{rows}"
-    return "\n".join(parts)
+    return prose("\n".join(parts))
 
 
 def _row(rule: Rule) -> str:

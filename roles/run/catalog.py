@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from roles.plan.pages.prose import prose
 from roles.run.checks import Check, every
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "checks.md"
@@ -29,7 +30,7 @@ def page() -> str:
     for area in areas:
         rows = "".join(_row(c) for i, c in found.items() if i.partition(".")[0] == area)
         parts.append(f"## {area}\n\n| id | asks whether | applies to | why |\n|---|---|---|---|\n{rows}")
-    return "\n".join(parts)
+    return prose("\n".join(parts))
 
 
 def _row(one: Check) -> str:

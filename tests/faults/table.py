@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from roles.plan.pages.prose import prose
 from tests.faults.menu import MENU
 from tests.faults.results import PROMISES, good, read
 
@@ -70,7 +71,7 @@ def page(lines: Iterable[dict[str, object]]) -> str:
             )
     mine = [r for t in MENU if (r := results.get(t.name))]
     told = f"{len(MENU)} faults; {len(mine)} were run, {sum(map(good, mine))} of them with all three.\n\n"
-    return HEAD + told + "\n".join(rows) + "\n" + walks(kept)
+    return prose(HEAD + told + "\n".join(rows) + "\n" + walks(kept))
 
 
 def walks(lines: Iterable[dict[str, object]]) -> str:

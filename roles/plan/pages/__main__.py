@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from roles.plan.pages import inventory, recipe
+from roles.plan.pages.prose import prose
 from roles.plan.pages.sample import ROOT, names
 
 DOCS = ROOT / "docs"
@@ -13,11 +14,12 @@ DOCS = ROOT / "docs"
 def pages() -> dict[Path, str]:
     """Every page this writes, by its file."""
     every = names()
-    return {
+    made = {
         DOCS / "inventory.md": inventory.page(),
         DOCS / "recipes.md": recipe.index(every),
         **{DOCS / "recipes" / recipe.file(name): recipe.page(name) for name in every},
     }
+    return {path: prose(text) for path, text in made.items()}
 
 
 def write() -> None:
