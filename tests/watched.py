@@ -1,4 +1,4 @@
-"""Tests of the lab and its doubles themselves: they can only break when their own files change, and run in make test then.
+"""Tests that only some files can break, and that cost much: they run in make test when one of those changed.
 
 What they last passed with is kept in tests/watched.json. `python -m tests.watched` tells which of them would run.
 """
@@ -26,6 +26,16 @@ WATCHED: dict[str, tuple[str, ...]] = {
         "files/engines/xinference.yaml",
     ),
     "tests/lab/test_wheelhouse.py": (*ENGINE, "tests/lab/apt.py"),
+    "tests/engines/test_judges.py": ("tests/engines/*", "tests/engines/judges/*", "roles/plan/*.py", "files/**/*.yaml"),
+    "tests/engines/test_clients.py": ("tests/engines/*", "roles/bench/*", "roles/plan/bench.py", "roles/plan/scenarios.py"),
+    "tests/engines/test_hub_double.py": ("tests/engines/*", "tests/lab/hub_double.py", "roles/weights/courier/*"),
+    "tests/unit/test_image_parse.py": ("tests/engines/*", "roles/image/parse*", "files/recipes/**/*.yaml"),
+    "tests/unit/test_report_browser.py": (
+        "roles/run/report/*",
+        "tests/browser.py",
+        "tests/unit/report_runs.py",
+        "tests/unit/test_report_page.py",
+    ),
     "tests/lab/test_venv.py": (*ENGINE, "roles/venv/*", "files/recipes/lab/venv.yaml"),
 }
 """Each module's files, besides itself."""

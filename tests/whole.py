@@ -7,10 +7,12 @@ suite's name.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +40,7 @@ SECOND = (*modules("serve change closed proxy hung serve_faults least other_engi
 """What wants no real engine: half of it in the lab itself, half in a second one beside it."""
 REAL = modules("keeps_serving bench prepare_engine engine double_is_honest deaths numerics xinference wheelhouse venv")
 """What wants the real engine runs alone afterwards: beside others it is late, and the tests' time limits lie."""
+PAGE = ROOT / "docs" / "tests.md"
 NOTHING_CHOSEN = 5
 PATIENCE = 5
 """How much the tests without the lab yield to those with it."""
@@ -147,19 +150,32 @@ def together(*streams: Stream, words: list[str]) -> dict[str, int]:
             for stream, process in running:
                 if stream.name not in codes and (code := process.poll()) is not None:
                     codes[stream.name] = code
-                    print(ending(stream, code), flush=True)
+                    print(ending(stream, code), *slow(stream.name), sep="\n", flush=True)
     finally:
         for _, process in running:
             process.terminate()
     return codes
 
 
-def ran(stream: str) -> Iterable[str]:
-    """Modules of which this stream ran something."""
-    file = ROOT / "build" / "junit" / f"{stream}.xml"
+def ran(stream: str) -> Counter[str]:
+    """Modules of which this stream ran something, and their seconds."""
+    file, seconds = ROOT / "build" / "junit" / f"{stream}.xml", Counter[str]()
     if file.exists():
         for case in ElementTree.parse(file).getroot().iter("testcase"):
-            yield f"{str(case.get('classname')).replace('.', '/')}.py"
+            seconds[f"{str(case.get('classname')).replace('.', '/')}.py"] += float(case.get("time") or 0)  # type: ignore[assignment]
+    return seconds
+
+
+def allowed() -> dict[str, int]:
+    """The seconds of each module of the lab, from docs/tests.md."""
+    rows = re.findall(r"^\| `(tests/(?:lab|faults)/\S+\.py)` \| (\d+) \|", PAGE.read_text(encoding="utf-8"), re.M)
+    return {module: int(seconds) for module, seconds in rows}
+
+
+def slow(stream: str) -> list[str]:
+    """Modules that took longer than they may: said, and no failure, for a machine may be slow today."""
+    limits, took = allowed(), sorted(ran(stream).items())
+    return [f"{m} took {s:.0f} s, and docs/tests.md allows {limits[m]} s" for m, s in took if m in limits and s > limits[m]]
 
 
 def ending(stream: Stream, code: int) -> str:

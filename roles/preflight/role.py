@@ -13,7 +13,7 @@ from pyinfra.api.state import State
 
 from roles.plan.finding import Finding, verdict
 from roles.preflight import table
-from roles.run import change, checks, look, terminal
+from roles.run import change, checks, lock, look, terminal
 from roles.run.run import Run
 from roles.run.seen import MARK, Seen
 
@@ -113,6 +113,10 @@ def _again(run: Run, begins: Callable[[Run], bool], options: dict[str, object]) 
 
 
 def _checked(state: State, host: Host, run: Run, options: dict[str, object]) -> bool:
+    if run.cancel.is_set():
+        return False
+    if not lock.take(run):  # before this look: what changed since the first one is told by the lock
+        return change.refuse(host, next(f["why"] for f in run.failures if f["stage"] == "lock"))
     run.once("again", lambda: _see_again(run, options))
     replica, _ = run.node(host)
     members = {n.name for n in replica.nodes}
@@ -127,10 +131,11 @@ def _see_again(run: Run, options: dict[str, object]) -> None:
     hosts = [h for h in run.hosts.values() if h in run.state.active_hosts]
     with run.stage("look again") as stage:
         run.seen.update(look.look(run.state, hosts, run.plan, run.cancel, FABRIC="off", **options))
-        before, run.findings[:] = list(run.findings), judged(run)
-        new = [f for f in run.findings if f.level == "warn" and f not in before]
-        if new:
-            show(run, new, whole=False)
+        before = list(run.findings)
+        lock_of = [f for f in before if f.check == "node.lock"]  # by now it is our own
+        run.findings[:] = [*lock_of, *(f for f in judged(run) if f.check != "node.lock")]
+        for sentence in table.sentences([f for f in run.findings if f.level == "warn" and f not in before]):
+            terminal.line(*sentence)
         for f in blocking(run):
             run.fail(f.node, f"check {f.check}", f.observed, f.fix)
         stage["ok"] = not blocking(run)

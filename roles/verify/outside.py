@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 
 from roles.run.api import Api
-from roles.verify.proof import Result
+from roles.verify.result import Result
 
 LIMIT = 30.0
 CLOSED = "/metrics"

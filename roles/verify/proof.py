@@ -15,22 +15,10 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, retry_if
 from roles.run import metrics
 from roles.run.api import Api
 from roles.verify import judge
+from roles.verify.result import Result
 
 TRIES = 40
 CONCURRENT = 4
-
-
-@dataclass
-class Result:
-    """One proven or refuted sentence."""
-
-    name: str
-    ok: bool
-    said: str
-    seconds: float = 0.0
-
-    def data(self) -> dict[str, Any]:
-        return {"name": self.name, "ok": self.ok, "said": self.said, "seconds": round(self.seconds, 2)}
 
 
 class Refuted(Exception):

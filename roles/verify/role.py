@@ -6,13 +6,16 @@ import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from roles.plan.plan import ReplicaPlan
 from roles.run import api, key, remote, terminal
 from roles.run.run import Run
 from roles.verify import outside
-from roles.verify.proof import Proof, Result
+from roles.verify.result import Result
+
+if TYPE_CHECKING:
+    from roles.verify.proof import Proof
 
 SHORT_SOAK = 10.0
 
@@ -49,8 +52,14 @@ def _looks_up(run: Run, replica: ReplicaPlan) -> bool:
 def short(run: Run, replica: ReplicaPlan) -> str:
     """Nothing when every rank gave a token just now, else one sentence."""
     with api.opened(run, replica) as way:
-        bad = [r for r in Proof(way, run.plan.verify, key.known(run), run.cancel.is_set, lenient=True).pulse() if not r.ok]
+        bad = [r for r in _proof(run, way, lenient=True).pulse() if not r.ok]
     return bad[0].said if bad else ""
+
+
+def _proof(run: Run, way: api.Api, lenient: bool = False) -> Proof:
+    from roles.verify.proof import Proof  # with the OpenAI client, which takes 0.4 s to import: only who asks waits for it
+
+    return Proof(way, run.plan.verify, key.known(run), run.cancel.is_set, lenient=lenient)
 
 
 def verify(run: Run) -> int:
@@ -66,7 +75,7 @@ def verify(run: Run) -> int:
 def _results(run: Run, replica: ReplicaPlan, soak: float) -> list[Result]:
     results: list[Result] = []
     with api.opened(run, replica) as way:
-        proof = Proof(way, run.plan.verify, key.known(run), run.cancel.is_set)
+        proof = _proof(run, way)
         for result in proof.all(soak):
             results.append(_told(run, replica, result))
             if not result.ok and result.name in ("health", "ranks"):

@@ -87,3 +87,14 @@ def test_what_passed_is_at_rest_until_one_of_its_files_changes(tmp_path: Path, m
         assert watched.at_rest(tmp_path / "tests/test_a.py") == rests, changed
         watched.passed(["tests/test_a.py", "tests/test_of_no_interest.py"])
     watched.resting.cache_clear()
+
+
+def test_a_module_that_took_longer_than_it_may_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Said and not failed: a machine may be slow today."""
+    (root / "build" / "junit").mkdir(parents=True)
+    cases = '<testcase classname="tests.lab.test_a" time="40"/><testcase classname="tests.lab.test_a" time="30.4"/>'
+    (root / "build" / "junit" / "some.xml").write_text(f"<testsuites><testsuite>{cases}</testsuite></testsuites>")
+    monkeypatch.setattr(whole, "allowed", lambda: {"tests/lab/test_a.py": 60, "tests/lab/test_b.py": 5})
+    assert whole.slow("some") == ["tests/lab/test_a.py took 70 s, and docs/tests.md allows 60 s"]
+    monkeypatch.setattr(whole, "allowed", lambda: {"tests/lab/test_a.py": 71})
+    assert whole.slow("some") == []
