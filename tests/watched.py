@@ -26,6 +26,7 @@ WATCHED: dict[str, tuple[str, ...]] = {
         "files/engines/xinference.yaml",
     ),
     "tests/lab/test_wheelhouse.py": (*ENGINE, "tests/lab/apt.py"),
+    "tests/lab/test_start_page.py": ("docs/start.md", "tests/lab/page.py", "inventories/lab.py", "deploy/*.py", "roles/run/options.py"),
     "tests/engines/test_judges.py": ("tests/engines/*", "tests/engines/judges/*", "roles/plan/*.py", "files/**/*.yaml"),
     "tests/engines/test_clients.py": ("tests/engines/*", "roles/bench/*", "roles/plan/bench.py", "roles/plan/scenarios.py"),
     "tests/engines/test_hub_double.py": ("tests/engines/*", "tests/lab/hub_double.py", "roles/weights/courier/*"),

@@ -197,6 +197,8 @@ class Gang:
                 remote.reach_again(host)
             self._give_up(end)
         stages.end(self.healthy.is_set())
+        if node.name in self.blind and self.failed.is_set():
+            self.run.fail(node.name, follower.stage, f"it could not be seen any more ({self.blind[node.name]})", AGAIN)
         if node.name in self.ended and not over.is_set() and not self.deaths:
             self.deaths.note(Says.SILENCE, node.name, follower.stage, f"the unit ended; {follower.last_words()}")
         if self.deaths:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.faults.reach import REACH
-from tests.faults.trouble import CUT, ENDED, MIDWAY, NET_GONE, NIC, NO_TAG, WHOLE, Group, Trouble
+from tests.faults.trouble import CUT, ENDED, GONE, MIDWAY, NET_GONE, NIC, NO_TAG, SLOWLY, WHOLE, Group, Trouble
 from tests.lab.faults import BATCHES, CARDS, Fault
 
 
@@ -64,7 +64,7 @@ AWAY = "ip route show default | head -n 1 >/root/route; ip route replace default
 BACK = "ip route replace $(cat /root/route)"
 
 OTHERS = [
-    Trouble("SSH sessions dropped while the engine loads", "ssh", "SSH connection was lost", SESSIONS, at="weights", data=MIDWAY, often=True),
+    Trouble("SSH sessions dropped while the engine loads", "ssh", "", SESSIONS, at="weights", data=MIDWAY, code=0, names=False, often=True),
     Trouble("image by a digest that nobody has", "image", f"^image: .*({NO_TAG})", data={"image": "registry.lab:5000/bringup/engine-double@sha256:" + "0" * 64}, names=False),
     Trouble("no room where Docker unpacks", "disk", "^image: .*no space left on device",
             "docker image rm -f {image} >/dev/null 2>&1; mkdir -p /var/lib/docker/tmp && mount -t tmpfs -o size=256k tmpfs /var/lib/docker/tmp",
@@ -82,7 +82,7 @@ OTHERS = [
     Trouble("Docker killed while the engine loads", "docker", ENDED, "systemctl kill -s KILL docker.service", "systemctl start docker.service",
             at="weights", data=MIDWAY, often=True),
     Trouble("Docker restarted while the engine loads", "docker", ENDED, "systemctl restart docker.service", at="weights", data=MIDWAY),
-    Trouble("node without power while the engine loads", "node", "SSH connection was lost", lab="power", at="weights", data=MIDWAY, often=True),
+    Trouble("node without power while the engine loads", "node", GONE, lab="power", at="weights", data=SLOWLY, within=90, often=True),
     Trouble("node without power before", "node", r"not whole: \S+ \(not reached by SSH\)", lab="power"),
     Trouble("unit stopped by somebody while the engine loads", "node", "the unit ended", "systemctl stop bringup-{cluster}-r0", at="weights", data=MIDWAY),
     Trouble("unit's script killed while the engine loads", "node", "", "systemctl kill -s KILL bringup-{cluster}-r0", at="weights", data=MIDWAY, code=None,

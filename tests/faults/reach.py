@@ -42,7 +42,7 @@ REACH = [
     Trouble("no Docker before", "docker", "", "systemctl stop docker.service docker.socket", "systemctl start docker.socket docker.service", code=0),
     Trouble("node paused while the engine loads", "node", GONE, lab="pause", at="weights", data=SLOWLY, within=160),
     Trouble("node paused before its start", "node", GONE, lab="pause", at="start", data=SLOWLY, within=135),
-    Trouble("node rebooted while the engine loads", "node", "SSH connection was lost", lab="reboot", at="weights", data=MIDWAY),
+    Trouble("node rebooted while the engine loads", "node", f"{GONE}|is (silent|down|waiting|absent)", lab="reboot", at="weights", data=SLOWLY, within=90),
     Trouble("node paused in kv-cache", "node", GONE, lab="pause", at="kv-cache", data=LATER, within=160),
     Trouble("node rebooted in look", "node", "connection was lost|not reached", lab="reboot", at="look"),
     Trouble("node rebooted before its start", "node", "connection was lost|could not be started", lab="reboot", at="start", data=MIDWAY),

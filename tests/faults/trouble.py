@@ -20,7 +20,8 @@ LATER: Mapping[str, Any] = {"env": {"DOUBLE": "stall=kv-cache:6"}, "timeouts": {
 CUT = f"iptables -I INPUT -i {NIC} -j DROP; iptables -I OUTPUT -o {NIC} -j DROP"
 WHOLE = f"iptables -D INPUT -i {NIC} -j DROP; iptables -D OUTPUT -o {NIC} -j DROP"
 GONE = (
-    "connection was lost|nothing was heard from the node|was not heard any more over SSH|(was|were) not reached|not been heard of"
+    "could not be seen any more|connection was lost|nothing was heard from the node|was not heard any more over SSH"
+    "|(was|were) not reached|not been heard of"
     "|did not answer (one short completion )?within"
 )
 CUT_OFF = r"[Cc]onnection (closed|reset|refused|timed out)|connection failed|is gone, stopped|no answer within"

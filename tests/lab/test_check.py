@@ -64,7 +64,11 @@ def test_check_changes_nothing_on_a_node(lab: RunningLab, base: Site) -> None:
     assert lab.exec("n0", look) == ""
 
 
-@pytest.mark.parametrize("batch", BATCHES)
+LATER = ("command",)
+"""It pulls the real engine's image; tests/lab/test_engine.py has a flag refused every time."""
+
+
+@pytest.mark.parametrize("batch", [pytest.param(b, marks=pytest.mark.long if b in LATER else ()) for b in BATCHES])
 def test_every_fault_is_found_on_its_node_and_nothing_else_is(lab: RunningLab, base: Site, batch: str) -> None:
     faults = BATCHES[batch]
     recipe = base.recipe if batch in CARDS else "lab/a2-dual-tp1"
