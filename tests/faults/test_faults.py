@@ -37,7 +37,7 @@ def world(lab: RunningLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 def test_the_menu_has_sixty_different_faults() -> None:
     assert len({t.name for t in MENU}) == len(MENU) >= 60
-    assert sum(t.often for t in MENU) >= 10
+    assert sum(t.often for t in MENU) >= 5, "tests/lab/test_serve_faults.py has the others' like every time"
     assert [t.name for t in MENU if t.code == 1 and not t.says] == [], "what fails is named"
 
 

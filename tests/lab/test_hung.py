@@ -70,6 +70,7 @@ def test_a_hung_rank_is_restarted_with_the_evidence_in_the_history(lab: RunningL
     assert "hung: rank 1" in ran.out
 
 
+@pytest.mark.long
 def test_what_dies_again_and_again_is_given_up_and_status_says_so(lab: RunningLab, site: Site) -> None:
     time.sleep(LIVENESS["stable"])  # restarts are counted from nothing
     for node in site.members:

@@ -193,6 +193,7 @@ def test_a_port_that_somebody_holds_is_named_before_anything(machines: RunningLa
         machines.ssh(A.name, "systemctl stop squatter")
 
 
+@pytest.mark.long
 def test_an_engine_without_a_key_gets_one_asked_for_in_front_of_it(machines: RunningLab, tmp_path_factory: pytest.TempPathFactory) -> None:
     _, keys, _ = SYSTEMS["sglang/mi300x-tp4"]
     data = {"image": DOUBLE, "weights": "/opt/lab/shared/models/chain", **keys, "auth": "generate", "expose": "proxy", "firewall": True}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from roles.plan.pages.prose import prose
 from tests.faults import results, table
 from tests.faults.menu import MENU
 from tests.faults.named import CHECK, Sentence, named, refused, sentences
@@ -163,7 +164,7 @@ def test_the_page_and_the_menu_name_the_same_faults() -> None:
         r"^\| ([a-z]+) \| (?:\*\*)?(.+?)(?:\*\*)? \| (?:yes|\*\*no|–|not run)", table.PAGE.read_text(encoding="utf-8"), re.MULTILINE
     )
     assert rows == sorted((t.group, t.name) for t in MENU), "run: make faults"
-    assert table.HEAD in table.PAGE.read_text(encoding="utf-8"), "run: python -m tests.faults.table .pytest_cache/faults.jsonl"
+    assert prose(table.HEAD) in table.PAGE.read_text(encoding="utf-8"), "run: python -m tests.faults.table .pytest_cache/faults.jsonl"
 
 
 def test_walks_stay_when_the_faults_are_run_anew(tmp_path: Path) -> None:
