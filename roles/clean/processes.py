@@ -18,6 +18,10 @@ ENGINE = re.compile(
     r"|xinference|xinf-api-|^Model: \S+-rep\d+"
 )
 SHELL = re.compile(r"-?(\S*/)?(ba|da|z|k|fi)?sh(\s|$)")
+DAEMON = re.compile(
+    r"(\S*/)?(systemd[\w-]*|init|dockerd|containerd[\w-]*|docker-proxy|docker-init|podman|conmon|crio|kubelet|libvirtd|sshd)(:|\s|$)"
+)
+"""A node's own: other things end with it, so it is never offered for ending, and never ended when it is named."""
 SESSIONS = re.compile(r"(session-[^/]*|user@\d+|init|run-[^/]*)\.(scope|service)$")
 
 
@@ -45,6 +49,10 @@ class Process:
     def prepared(self) -> bool:
         """The proxy's: stop leaves it, as all that prepare put there."""
         return f"{proxy.SUFFIX}.service" in self.cgroup
+
+    @property
+    def daemon(self) -> bool:
+        return self.pid == 1 or bool(DAEMON.match(self.command))
 
     def row(self) -> str:
         holds = [*self.devices[:3], *(["..."] if len(self.devices) > 3 else []), *(f"port {p}" for p in self.ports)]
@@ -199,8 +207,12 @@ def named(text: str, all_found: Mapping[str, list[Process]]) -> tuple[list[tuple
         if not sep or node not in all_found:
             known = ", ".join(all_found)
             problems.append(f'--data foreign: "{word}" names no node of this cluster; expected NODE:PID or NODE:CONTAINER, with {known}')
-        elif what.isdigit() and int(what) not in {p.pid for p in all_found[node]}:
+        elif what.isdigit() and (one := next((p for p in all_found[node] if p.pid == int(what)), None)) is None:
             problems.append(f"--data foreign: pid {what} on {node} holds no device and no port of the plan; clean lists those that do")
+        elif what.isdigit() and one is not None and one.daemon:
+            problems.append(
+                f"--data foreign: pid {what} on {node} is the node's own ({one.command.split()[0]}) and is never ended; free it by its own tools"
+            )
         else:
             result.append((node, what))
     return result, problems

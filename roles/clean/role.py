@@ -53,6 +53,7 @@ def _survey(run: Run) -> None:
             if p.kind != "ours":
                 terminal.line((f"{p.kind:<8} ", SHADES[p.kind]), f"{name}: {p.row()}")
                 fix = "--data stale=true" if p.kind == "orphan" else f"--data foreign={name}:{p.container or p.pid}"
+                fix = "by its own tools, or another port in the inventory" if p.daemon and not p.container else fix
                 run.findings.append(Finding(name, f"clean.{p.kind}", "warn", p.row(), "no holder", fix))
 
 

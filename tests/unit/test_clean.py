@@ -136,6 +136,32 @@ def test_only_what_is_there_can_be_named() -> None:
     assert "pid 77" in named("10.0.0.11:77", found)[1][0]
 
 
+@pytest.mark.parametrize(
+    ("command", "own"),
+    [
+        ("/usr/bin/dockerd -H fd://", True),
+        ("/usr/bin/docker-proxy -proto tcp -host-port 20004", True),
+        ("/usr/bin/containerd-shim-runc-v2 -namespace moby", True),
+        ("/lib/systemd/systemd-resolved", True),
+        ("/sbin/init", True),
+        ("sshd: root@pts/0", True),
+        ("/usr/bin/kubelet --config=x", True),
+        ("/usr/bin/podman system service", True),
+        ("python3 train.py", False),
+        ("initialise-cards --all", False),
+        ("/opt/systemd-like/engine serve", False),
+        ("vllm serve /models/init", False),
+    ],
+)
+def test_what_belongs_to_the_node_itself_is_never_ended(command: str, own: bool) -> None:
+    rows, listen = [INIT, row(9, 1, command, "/system.slice/x.service")], [f"20004\t9\t*:20004\tx\t/system.slice/x.service\t{command}"]
+    found = {"n0": classified(seen(rows, [], listen), UNIT, "a2")}
+    assert [p.daemon for p in found["n0"]] == [own]
+    chosen, problems = named("n0:9", found)
+    assert (chosen == []) == own
+    assert ("never ended" in "".join(problems)) == own
+
+
 def ended(processes: str) -> subprocess.CompletedProcess[str]:
     script = Path(clean.__file__).with_name("end.sh").read_text(encoding="utf-8")
     text = f"CONTAINERS=\nPROCESSES='{processes}'\n{script}"
