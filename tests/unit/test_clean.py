@@ -154,8 +154,9 @@ def test_only_what_is_there_can_be_named() -> None:
     ],
 )
 def test_what_belongs_to_the_node_itself_is_never_ended(command: str, own: bool) -> None:
-    rows, listen = [INIT, row(9, 1, command, "/system.slice/x.service")], [f"20004\t9\t*:20004\tx\t/system.slice/x.service\t{command}"]
-    found = {"n0": classified(seen(rows, [], listen), UNIT, "a2")}
+    group = "/system.slice/x.service"
+    held = seen([INIT, row(9, 1, command, group)], [], [f"20004\t9\t*:20004\tx\t{group}\t{command}"])
+    found = {"n0": classified(held, UNIT, "a2")}
     assert [p.daemon for p in found["n0"]] == [own]
     chosen, problems = named("n0:9", found)
     assert (chosen == []) == own
