@@ -210,9 +210,8 @@ def named(text: str, all_found: Mapping[str, list[Process]]) -> tuple[list[tuple
         elif what.isdigit() and (one := next((p for p in all_found[node] if p.pid == int(what)), None)) is None:
             problems.append(f"--data foreign: pid {what} on {node} holds no device and no port of the plan; clean lists those that do")
         elif what.isdigit() and one is not None and one.daemon:
-            problems.append(
-                f"--data foreign: pid {what} on {node} is the node's own ({one.command.split()[0]}) and is never ended; free it by its own tools"
-            )
+            its = one.command.split()[0]
+            problems.append(f"--data foreign: pid {what} on {node} is the node's own ({its}) and is never ended; free it by its own tools")
         else:
             result.append((node, what))
     return result, problems
