@@ -21,6 +21,8 @@ from roles.run.seen import MARK, Seen, sections
 ROLES = Path(__file__).resolve().parents[1]
 HEAD = Path(__file__).with_name("probe.sh")
 LIMIT = 180.0
+ASKING = 150.0
+"""Seconds more where the image's own engine is asked: one that is slow to begin must not cost the rest of the look."""
 SMALL = 8
 CLOCK = f"{MARK}clock"
 ASK = f"{MARK}ask "
@@ -102,8 +104,8 @@ def _ask(state: State, host: Host, plan: Plan, talk: _Talk, cancel: Event | None
         if line.startswith(ASK):
             talk.asked(node, line[len(ASK) :].strip(), "\n".join(lines), reply)
 
-    text = probe_script(plan, node, **options)
-    done = remote.run(state, host, "bringup-probe", text, on_line=on_line, limit=LIMIT, cancel=cancel)
+    text, limit = probe_script(plan, node, **options), LIMIT + (ASKING if options.get("PARSE") else 0)
+    done = remote.run(state, host, "bringup-probe", text, on_line=on_line, limit=limit, cancel=cancel)
     talk.ended(host.name)
     found = sections(done.text)
     problem = "" if "end" in found else f"its probe stopped: {done.said}"
