@@ -42,6 +42,7 @@ REAL = modules("keeps_serving bench prepare_engine engine double_is_honest death
 """What wants the real engine runs alone afterwards: beside others it is late, and the tests' time limits lie."""
 PAGE = ROOT / "docs" / "tests.md"
 NOTHING_CHOSEN = 5
+GRACE = 90
 PATIENCE = 5
 """How much the tests without the lab yield to those with it."""
 
@@ -151,6 +152,12 @@ def together(*streams: Stream, words: list[str]) -> dict[str, int]:
                 if stream.name not in codes and (code := process.poll()) is not None:
                     codes[stream.name] = code
                     print(ending(stream, code), *slow(stream.name), sep="\n", flush=True)
+    except KeyboardInterrupt:
+        print("tests: interrupted, the labs are taken down ...", flush=True)
+        for _, process in running:  # each of them was interrupted, too
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE)
+        raise
     finally:
         for _, process in running:
             process.terminate()
@@ -195,4 +202,7 @@ def without_lab(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)
