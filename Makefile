@@ -30,7 +30,7 @@ engines: env  ## the engines' own parsers, installed once into ~/.cache/bringup 
 	$(BIN)/python -m tests.engines.environment
 
 quick: lint  ## what most changes can break, in under 3 minutes: no root, no network; for every commit
-	QUICK=1 $(BIN)/python -m pytest -n auto -m "not slow and not engines and not long" tests/unit tests/fake
+	QUICK=1 $(BIN)/python -m pytest -rs -n auto -m "not slow and not engines and not long" tests/unit tests/fake
 
 test: .may-test lint engines  ## everything once, as root: what CI runs; LAB=no leaves out what needs root
 	LAB=$(LAB) $(BIN)/python -m tests.whole -m "not long"

@@ -95,7 +95,7 @@ class Site(Lab):
             "PATH": ":".join([*map(str, first), "/usr/bin", "/bin"]),
             "BRINGUP_PROBE_ROOT": str(self.root), "LAB_ANSWERS": str(self.root / "answers"),
             "LAB_ROOT": str(self.root), "LAB_DEV": str(self.paths.dev), "LAB_PROC": str(self.paths.proc),
-            "LAB_STATE": str(self.paths.state),
+            "LAB_STATE": str(self.paths.state), "LAB_UID": "0",
         }  # fmt: skip
 
 

@@ -262,7 +262,7 @@ def test_a_slow_tool_is_slow_and_the_others_are_not(lab: Lab) -> None:
 
 
 def called(lab: Lab, path: str, *words: str, **more: str) -> subprocess.CompletedProcess[bytes]:
-    places = {"LAB_STATE": lab.paths.state, "LAB_PROC": lab.paths.proc, "LAB_DEV": lab.paths.dev, "LAB_ROOT": lab.root}
+    places = {"LAB_STATE": lab.paths.state, "LAB_PROC": lab.paths.proc, "LAB_DEV": lab.paths.dev, "LAB_ROOT": lab.root, "LAB_UID": 0}
     env = {**os.environ, **{k: str(v) for k, v in places.items()}, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **more}
     return subprocess.run([str(lab.root / path), *words], env=env, capture_output=True, check=False)
 

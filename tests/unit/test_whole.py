@@ -58,6 +58,7 @@ def test_a_stream_that_fails_is_a_failure_of_all(root: Path, monkeypatch: pytest
     monkeypatch.setattr(whole.second, "ready", lambda first: None)
     monkeypatch.setattr(whole, "taken_over", lambda place: None)
     monkeypatch.setattr(whole, "tools", lambda: None)
+    monkeypatch.setattr(whole, "refused", lambda: None)
     assert whole.main(words) == expected
 
 
