@@ -67,6 +67,16 @@ def blocking(run: Run) -> list[Finding]:
     return [f for f in run.findings if f.level == "fail"]
 
 
+def settled(first: list[Finding], second: list[Finding]) -> list[Finding]:
+    """What was in order stays so: nodes move between two looks, an engine that just ends is still in its driver's table. Pure.
+
+    The lock is our own by the second one.
+    """
+    open_ = {(f.node, f.check) for f in first if f.level != "pass" and f.check != "node.lock"}
+    known = {(f.node, f.check) for f in first} - open_
+    return [*(f for f in first if (f.node, f.check) in known), *(f for f in second if (f.node, f.check) not in known)]
+
+
 def show(run: Run, findings: list[Finding], whole: bool) -> None:
     names = [n.name for n in run.plan.nodes if n.name in run.seen]
     if whole:
@@ -132,8 +142,7 @@ def _see_again(run: Run, options: dict[str, object]) -> None:
     with run.stage("look again") as stage:
         run.seen.update(look.look(run.state, hosts, run.plan, run.cancel, FABRIC="off", **options))
         before = list(run.findings)
-        lock_of = [f for f in before if f.check == "node.lock"]  # by now it is our own
-        run.findings[:] = [*lock_of, *(f for f in judged(run) if f.check != "node.lock")]
+        run.findings[:] = settled(before, judged(run))
         for sentence in table.sentences([f for f in run.findings if f.level == "warn" and f not in before]):
             terminal.line(*sentence)
         for f in blocking(run):
