@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from itertools import groupby
@@ -46,6 +47,11 @@ def played(tmp_path: Path, code: str, columns: int = 80, lines: int = 24, **env:
     return one
 
 
+def at_once(lines: list[str]) -> list[str]:
+    """As on a machine that is never busy: what is said within the first seconds is said in the first one."""
+    return [re.sub(r"^  0:0\d  ", "  0:00  ", line) for line in lines]
+
+
 def live(one: Recording) -> list[list[str]]:
     """What stood on the screen at every moment with a whole block."""
     return [one.shown(frame.end) for frame in one.frames()]
@@ -53,7 +59,7 @@ def live(one: Recording) -> list[list[str]]:
 
 def test_lines_stay_above_a_block_that_is_gone_at_the_end(tmp_path: Path) -> None:
     one = played(tmp_path, STORY)
-    assert one.shown() == [
+    assert at_once(one.shown()) == [
         "  0:00  10.0.0.11  start rank 0",
         "  0:00  10.0.0.12  weights",
         "[bold] said on stdout",
@@ -89,7 +95,7 @@ def test_nodes_that_find_no_line_are_counted(tmp_path: Path) -> None:
     full = live(one)[-1]
     assert len(full) <= 10
     assert full[-1] == "        and 34 more nodes"
-    assert one.shown() == ["  0:00  10.0.0.11  start rank 0", "the end"]
+    assert at_once(one.shown()) == ["  0:00  10.0.0.11  start rank 0", "the end"]
 
 
 def test_no_color_leaves_the_block_and_takes_the_colours(tmp_path: Path) -> None:
@@ -109,12 +115,12 @@ def test_an_encoding_without_such_letters_gets_others(tmp_path: Path) -> None:
 def test_a_dumb_terminal_gets_plain_lines(tmp_path: Path) -> None:
     one = played(tmp_path, STORY.replace("\\x1b[31ma red line\\x1b[0m", "a red line"), TERM="dumb")
     assert b"\x1b" not in one.data
-    assert "  0:00  10.0.0.12  weights 45/126, about 4 min left" in one.shown()
+    assert "  0:00  10.0.0.12  weights 45/126, about 4 min left" in at_once(one.shown())
 
 
 def test_a_process_that_ends_in_the_middle_leaves_the_terminal_in_order(tmp_path: Path) -> None:
     one = played(tmp_path, f"{BEGIN}\ntime.sleep(0.1)\nsys.exit(0)")
-    assert one.shown() == ["  0:00  10.0.0.11  start rank 0"]
+    assert at_once(one.shown()) == ["  0:00  10.0.0.11  start rank 0"]
     assert b"\x1b[?25h" in one.data, "the cursor is there again"
 
 
@@ -125,7 +131,7 @@ def test_two_of_them_share_the_block(tmp_path: Path) -> None:
     one = played(tmp_path, code)
     rows = [[line.split()[1] for line in s[1:]] for s in live(one)]
     assert [row for row, _ in groupby(rows)] == [["10.0.0.11"], ["10.0.0.11", "all"], ["all"]]
-    assert one.shown() == ["  0:00  10.0.0.11  start rank 0"]
+    assert at_once(one.shown()) == ["  0:00  10.0.0.11  start rank 0"]
 
 
 def test_what_is_said_while_stdout_is_a_file_goes_into_the_file(tmp_path: Path) -> None:
@@ -139,7 +145,7 @@ def test_a_pipe_gets_every_event_and_now_and_then_the_present_state(tmp_path: Pa
     file = tmp_path / "story.py"
     file.write_text(STORY, encoding="utf-8")
     done = subprocess.run([sys.executable, str(file)], env={"PYTHONPATH": str(ROOT)}, capture_output=True, check=True)
-    assert done.stderr.decode().replace("\x1b[31m", "").replace("\x1b[0m", "").splitlines() == [
+    assert at_once(done.stderr.decode().replace("\x1b[31m", "").replace("\x1b[0m", "").splitlines()) == [
         "  0:00  10.0.0.11  start rank 0",
         "  0:00  10.0.0.12  weights",
         "  0:00  10.0.0.12  weights 45/126, about 4 min left",
