@@ -105,6 +105,7 @@ VERBS: Mapping[str, Mapping[str, Option]] = {
             "auto, ask, never or now",
             "a change that fails its proof: back to the plan before, ask first, or stay; now: go back to it without a change",
         ),
+        "rekey": _flags("give the nodes this machine's API key, which restarts what runs with another"),
         "forget": Option(_text, "a node's name", "a node that left the inventory while our containers were on it"),
     },
     "verify": {"runs": RUNS, "soak": SOAK},

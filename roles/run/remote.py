@@ -44,6 +44,21 @@ class Flag(Protocol):
     def is_set(self) -> bool: ...
 
 
+class Either:
+    """Set when any of its events is: a wait that ends for more than one reason."""
+
+    def __init__(self, *events: Flag) -> None:
+        self.events = events
+
+    def is_set(self) -> bool:
+        return any(e.is_set() for e in self.events)
+
+    def wait(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while not self.is_set() and time.monotonic() < end:
+            gevent.sleep(0.1)
+
+
 Reply = Callable[[str], None]
 OnLine = Callable[[str, Reply], None]
 

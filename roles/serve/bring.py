@@ -13,14 +13,18 @@ from roles.plan.plan import ReplicaPlan
 from roles.run import key, lock, look, remote
 from roles.run.folder import now
 from roles.run.progress import Progress
+from roles.run.proven import Proven
 from roles.run.run import Run
 from roles.serve import back, drain, gang, stop, unit
+from roles.serve.sight import Act, Sight
+from roles.serve.sight import decide as decide_by
 from roles.serve.state import Decision, agreed, decide
 
 Told = Callable[[Run, ReplicaPlan], str]
 """What another role says of a replica: nothing when it is proven, else why not; or what a failed start makes of its evidence."""
+Proves = Callable[[Run, ReplicaPlan], Proven]
 CHANGES = ("restart", "back")
-PROVEN = gang.HERE / "proven.sh"
+PROVEN, UNIT = gang.HERE / "proven.sh", gang.HERE / "unit_state.sh"
 
 
 class Turns:
@@ -73,6 +77,8 @@ def up(run: Run, replica: ReplicaPlan) -> str:
     decision: Decision = run.facts["decisions"][replica.name]
     if decision.what == "nothing":
         return ""
+    if decision.what == "leave":
+        return _left(run, replica, f"replica {replica.name} {decision.why}", _way_on(run, replica))
     if decision.what == "back" and not decision.kept:
         run.fail(replica.nodes[0].name, "rollback", f"replica {replica.name} {decision.why}", "serve the inventory that is meant")
         return decision.why
@@ -85,17 +91,41 @@ def up(run: Run, replica: ReplicaPlan) -> str:
             return found
     if decision.what in CHANGES:
         wanted = bool(decision.changes) or decision.what == "back"
-        mute = replica.name in run.facts.get("silent", {})  # what hangs would be waited for in vain
+        mute = bool(run.facts.get("silent", {}).get(replica.name))  # what hangs would be waited for in vain
         why = _stopped(run, replica, progress, drained=wanted and not mute)
         if why:
             return why
     if not isinstance(found, str):
         return _restored(run, found, decision.generation)
     one = gang.Gang(run, replica, decision, _secret(run, replica), progress)
-    why = _served(run, one)
-    if one.left:
-        return _left(run, replica, why)
-    return failed(run, replica, why) + back.after(run, replica, decision, _restored) if why else _mark(run, replica)
+    why, sight = _served(run, one)
+    if not why:
+        return _mark(run, replica)
+    if run.cancel.is_set():
+        return why
+    if _act(one, sight) == "leave":
+        _verdict(run, replica)
+        return _as_it_is(run, replica, why, sight)
+    return failed(run, replica, why) + back.after(run, replica, decision, _restored)
+
+
+def _act(one: gang.Gang, sight: Sight) -> Act:
+    """What is done about a start that did not come to its end."""
+    return decide_by(sight, "proof" if one.healthy.is_set() else "start", ours=one.decision.what != "follow", over=True)
+
+
+def _as_it_is(run: Run, replica: ReplicaPlan, why: str, sight: Sight) -> str:
+    how = "running, unproven" if sight.unseen else "to its own units"
+    return _left(run, replica, f"{why}; left {how}", f"{run.command}serve.py goes on")
+
+
+def _way_on(run: Run, replica: ReplicaPlan) -> str:
+    """What a person can do about a replica that runs and cannot be judged."""
+    silent = run.facts.get("silent", {}).get(replica.name)
+    if silent is not None and silent.refused:
+        path = key.named_file(run.plan)
+        return f"take the key from the nodes: move {path} away and run again; or --data rekey=true, which restarts it with this machine's"
+    return f"{run.command}status.py tells what its units say; {run.command}stop.py, then serve.py, begins it anew"
 
 
 def _moved(run: Run, replica: ReplicaPlan) -> str:
@@ -144,11 +174,11 @@ def _restored(run: Run, found: back.Kept, generation: int) -> str:
     before = back.shadow(run, found)
     decision = Decision("start", "goes back", (), generation)
     one = gang.Gang(before, found.replica, decision, _secret(run, found.replica), _progress(run), kept=found.where)
-    why = _served(before, one)
-    if one.left:
-        return _left(before, found.replica, why)
+    why, sight = _served(before, one)
     if not why:
         return _mark(before, found.replica)
+    if not run.cancel.is_set() and _act(one, sight) == "leave":
+        return _as_it_is(before, found.replica, why, sight)
     if not run.cancel.is_set():
         stop.stop_all(before, found.replica)
     return why
@@ -163,17 +193,37 @@ def _secret(run: Run, replica: ReplicaPlan) -> str:
     return f"{run.plan.known.engine.auth_env}={secret}" if secret and key.secrets_path(run.plan, replica) else ""
 
 
-def _served(run: Run, one: gang.Gang) -> str:
-    """Up, launched and proven; or why not. A proof that was cut short proves nothing."""
+def _served(run: Run, one: gang.Gang) -> tuple[str, Sight]:
+    """Up, launched and proven; or why not, and what was seen of it. A proof that was cut short proves nothing."""
     with run.stage("up", replica=one.replica.name) as stage:
         stage["ok"] = one.up()
     if not stage["ok"]:
-        return one.why or "interrupted"
+        return one.why or "interrupted", one.sight
     why = _launch(run, one.replica)
-    if not why:
-        proves: Told = run.facts["prove"]
-        why = proves(run, one.replica)
-    return why or ("interrupted" if run.cancel.is_set() else "")
+    if why:
+        return why, _ended(run, one.replica)
+    proves: Proves = run.facts["prove"]
+    proven = proves(run, one.replica)
+    if run.cancel.is_set():
+        return proven.why or "interrupted", Sight.INTERRUPT
+    if proven.why:
+        return proven.why, Sight.REFUTED if proven.refuted else _ended(run, one.replica)
+    return "", Sight.ASKED
+
+
+def _ended(run: Run, replica: ReplicaPlan) -> Sight:
+    """Where nothing could be learnt through the API, whether a node's own unit says that its engine ended."""
+
+    def one(name: str) -> str:
+        values = unit.values(run.plan, replica, run.node(name)[1])
+        done = run.call(run.hosts[name], "unit", remote.script(UNIT, values=values), limit=20)
+        word, _, why = done.text.partition("\n")
+        if not done.ok or word not in ("inactive", "failed"):
+            return ""
+        run.fail(name, "unit", f"its unit ended: {why.strip() or word}")
+        return word
+
+    return Sight.NODE if any(remote.together({n.name: lambda n=n: one(n.name) for n in replica.nodes}).values()) else Sight.LATE  # type: ignore[misc]
 
 
 def _mark(run: Run, replica: ReplicaPlan) -> str:
@@ -195,11 +245,13 @@ def _mark(run: Run, replica: ReplicaPlan) -> str:
     return "".join(f"{name}: proven: {said}" for name, said in [*bad.items()][:1])
 
 
-def _left(run: Run, replica: ReplicaPlan, why: str) -> str:
+def _left(run: Run, replica: ReplicaPlan, why: str, fix: str = "") -> str:
     """Nothing is known of it, so nothing is done to it."""
     for node in replica.nodes:
         run.undo.pop(node.name, None)
-    return why
+    if fix:
+        run.fail(replica.nodes[0].name, "unseen", why, fix)
+    return f"{why}; {fix}" if fix else why
 
 
 def failed(run: Run, replica: ReplicaPlan, why: str) -> str:
@@ -209,10 +261,15 @@ def failed(run: Run, replica: ReplicaPlan, why: str) -> str:
     if run.options.get("keep"):
         return f"{_left(run, replica, why)}; kept as it is (--data keep=true)"
     left = stop.stop_all(run, replica)
-    verdict = run.facts["on_failure"](run, replica)
-    if verdict:
-        print(f"\n{verdict}\n", flush=True)
+    _verdict(run, replica)
     return why + "".join(f"; {n} still runs: {w}" for n, w in left.items())
+
+
+def _verdict(run: Run, replica: ReplicaPlan) -> None:
+    """What the doctor makes of the evidence."""
+    said = run.facts["on_failure"](run, replica)
+    if said:
+        print(f"\n{said}\n", flush=True)
 
 
 def _launch(run: Run, replica: ReplicaPlan) -> str:

@@ -18,6 +18,7 @@ from roles.run.progress import Progress
 from roles.run.run import Run
 from roles.serve import stop, unit
 from roles.serve.deaths import Deaths, Says, of_end, of_wrapper
+from roles.serve.sight import Sight
 from roles.serve.stages import Stages
 from roles.serve.state import Decision
 
@@ -25,6 +26,7 @@ HERE = Path(__file__).parent
 BEFORE, INSTALL, RESTORE, BEGIN = (HERE / f"{name}.sh" for name in ("before", "install", "restore", "begin"))
 GATE, FOLLOW = HERE / "gate.sh", HERE / "follow.sh"
 DIED, LATE = 10, 11
+UNHEARD = (remote.LOST, remote.LATE)
 AGAIN = "run serve again when the node answers: it goes on from here"
 PAUSES = (0.5, 15.0)
 """Seconds between two tries to see a node again: at first, and at most."""
@@ -32,21 +34,6 @@ STEADY = 60.0
 """Seconds after which a view that held is a new one: its next break is said again."""
 BEYOND = 60.0
 """Seconds past `ready` until which a start that cannot be seen is watched for: by then the units have ended what did not get ready."""
-
-
-class Either:
-    """Set when any of its events is: a wait that ends for more than one reason."""
-
-    def __init__(self, *events: Event | Either) -> None:
-        self.events = events
-
-    def is_set(self) -> bool:
-        return any(e.is_set() for e in self.events)
-
-    def wait(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        while not self.is_set() and time.monotonic() < end:
-            gevent.sleep(0.1)
 
 
 @dataclass
@@ -69,15 +56,17 @@ class Gang:
     """What a unit wrote when it ended, by node."""
     blind: dict[str, str] = field(default_factory=dict)
     """Nodes whose engine cannot be seen just now, and why: a broken view ends nothing."""
+    stalled: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Nodes whose engine showed no sign of life for a while, in which stage, and what was seen: said, and no end of it."""
     unseen: Event = field(default_factory=Event)
-    """Set when the engine's own time is over and a node still cannot be seen: all is left as it is."""
+    """Set when the engines' own time is over and nothing is known of them: all is left as it is."""
 
     def __post_init__(self) -> None:
         self.deaths = Deaths([n.name for n in self.replica.nodes], self._died, lambda: self.cancel.is_set())
 
     @property
-    def cancel(self) -> Either:
-        return Either(self.run.cancel, self.failed)
+    def cancel(self) -> remote.Either:
+        return remote.Either(self.run.cancel, self.failed)
 
     @property
     def limits(self) -> dict[str, int]:
@@ -91,13 +80,13 @@ class Gang:
         self.progress.end()
         for name, job in jobs.items():
             if job.exception is not None:
-                self.fail(name, "start", f"a fault of bringup itself: {job.exception!r}")
+                self._unseen({name: f"a fault of bringup itself: {job.exception!r}"})
         return self.healthy.is_set() and not self.failed.is_set() and not self.run.cancel.is_set()
 
     @property
-    def left(self) -> bool:
-        """Whether the engines are left as they are, since how they do could not be seen."""
-        return self.unseen.is_set() and not (self.failed.is_set() or self.healthy.is_set() or self.run.cancel.is_set())
+    def sight(self) -> Sight:
+        """What the end of the wait tells of the engines."""
+        return Sight.NODE if self.failed.is_set() else Sight.LOST
 
     def fail(self, node: str, stage: str, why: str, fix: str = "") -> None:
         """The first failure ends all waits of this replica; what others say afterwards is kept, too."""
@@ -123,7 +112,7 @@ class Gang:
 
     def _wait(self, event: Event) -> bool:
         while not event.wait(0.1):
-            if self.cancel.is_set():
+            if self.cancel.is_set() or self.unseen.is_set():
                 return False
         return True
 
@@ -141,6 +130,9 @@ class Gang:
             finally:
                 ended.set()
             stage["ok"] = done.ok
+        if done.code in UNHEARD:  # it may well have begun: its log will tell
+            self.blind[node.name] = done.said
+            return True
         if not done.ok:
             self.fail(node.name, "start", f"the unit could not be started: {done.said}", f"journalctl -u {values['UNIT']}")
         return done.ok
@@ -156,23 +148,35 @@ class Gang:
         port = head.ports["rpc"]
         values = {**unit.values(self.run.plan, self.replica, node), "HOW": how, "AT": head.address, "PORT": port, "LIMIT": limit}
         with self.run.stage(how, node.name, self.replica.name) as stage:
-            done = self.run.call(
-                self.run.hosts[node.name], how, remote.script(GATE, values=values), limit=limit + 30, cancel=self.cancel, tied=True
-            )
+            done = self._asked(node, how, remote.script(GATE, values=values), limit + 30)
             stage["ok"] = done.ok
         if done.ok:
             self.progress.say(node.name, f"{head.address}:{port} {'listens' if how == 'listen' else 'is reached'}")
         elif not self.cancel.is_set() and done.code != DIED:  # a unit that died is told by whoever follows it
             why = f"{head.address}:{port} did not {'listen' if how == 'listen' else 'answer'} within {limit} s"
             fix = f"check {node.nic or 'the network'} and firewalls"
-            if done.code in (remote.LATE, remote.LOST):  # the script ends by itself; here the node said nothing at all
-                why, fix = f"the node was not heard any more over SSH ({done.said})", AGAIN
-            elif done.code != LATE:
+            if done.code in UNHEARD:
+                self._unseen({node.name: done.said})
+                return False
+            if done.code != LATE:
                 why = f"{why}: {done.said}"
             elif how == "listen":
                 fix = f"see the engine's log in {self.run.folder.path}/nodes"
             self.fail(node.name, how, why, fix)
         return done.ok
+
+    def _asked(self, node: NodePlan, how: str, text: str, limit: int) -> remote.Done:
+        """A script that waits on the node; where the node is not heard any more it is reached again, and asked again."""
+        host, end, pause = self.run.hosts[node.name], self.began + self.limits["ready"] + BEYOND, PAUSES[0]
+        while True:
+            done = self.run.call(host, how, text, limit=limit, cancel=remote.Either(self.cancel, self.unseen), tied=True)
+            if done.code not in UNHEARD or self.cancel.is_set() or time.monotonic() > end:
+                return done
+            self.progress.say(node.name, f"it is not heard any more ({done.said}); looking again")
+            self.cancel.wait(pause)
+            pause = min(pause * 2, PAUSES[1])
+            if not self.cancel.is_set() and not remote.answers(self.run.state, host):
+                remote.reach_again(host)
 
     def _follow(self, node: NodePlan) -> None:
         """The engine's log, until the endpoint answers, somebody failed, or its unit said that it ended; opened again when it breaks."""
@@ -180,7 +184,7 @@ class Gang:
         at = time.monotonic()
         follower = Follower(verify["stages"], verify["fatal"], node.rank, self.limits["stall"], last=at, heard=at)
         stages = Stages(self.run, node.name, self.replica.name)
-        over = Either(self.run.cancel, self.failed, self.healthy, self.unseen)
+        over = remote.Either(self.run.cancel, self.failed, self.healthy, self.unseen)
         host, end, pause = self.run.hosts[node.name], at + self.limits["ready"], 0.0
         while True:
             began = time.monotonic()
@@ -205,15 +209,21 @@ class Gang:
             self._wait(self.failed)
 
     def _give_up(self, end: float) -> None:
-        """The units have ended a start that did not get ready in its time; where that is over and still not seen, nothing is known."""
-        if time.monotonic() < end + BEYOND or not self.blind or self.unseen.is_set():
+        """The units end a start that did not get ready in its time; where that is over and none has, nothing is known."""
+        if time.monotonic() >= end + BEYOND and not self.cancel.is_set():
+            late = f"not ready within {duration(self.limits['ready'])}, and its unit did not end it"
+            self._unseen(self.blind or {self.replica.nodes[0].name: late})
+
+    def _unseen(self, why: dict[str, str]) -> None:
+        """The wait is over, and how the engines do is not known."""
+        if self.unseen.is_set():
             return
-        for name, why in self.blind.items():
-            self.run.fail(name, "follow", f"its engine could not be seen ({why}); it was left as it is", AGAIN)
-        self.why = ", ".join(f"{n}: its engine could not be seen ({w})" for n, w in self.blind.items()) + "; left as it is"
+        for name, said in why.items():
+            self.run.fail(name, "follow", f"its engine could not be seen any more ({said})", AGAIN)
+        self.why = ", ".join(f"{n}: its engine could not be seen any more ({w})" for n, w in why.items())
         self.unseen.set()
 
-    def _stream(self, node: NodePlan, follower: Follower, stages: Stages, over: Either, end: float) -> remote.Done:
+    def _stream(self, node: NodePlan, follower: Follower, stages: Stages, over: remote.Either, end: float) -> remote.Done:
         """One look at the log, from its beginning; it ends with the unit, or when it breaks."""
         deaf = Event()
         follower.heard = time.monotonic()
@@ -230,7 +240,7 @@ class Gang:
         values = unit.values(self.run.plan, self.replica, node)
         done = remote.run(
             self.run.state, self.run.hosts[node.name], "bringup-follow", remote.script(FOLLOW, values=values),
-            on_line=on_line, cancel=Either(over, deaf), tied=True, keep=False,
+            on_line=on_line, cancel=remote.Either(over, deaf), tied=True, keep=False,
         )  # fmt: skip
         guard.kill()
         return remote.Done(remote.LOST, (follower.unheard(time.monotonic()),)) if deaf.is_set() and not over.is_set() else done
@@ -251,7 +261,10 @@ class Gang:
         elif told.kind == "journal":
             cause = follower.cause()
             words = cause or follower.last_words()
-            said = "; ".join(w for w in (self.ended.get(node.name, ""), told.text, words and f"its last words: {words}") if w)
+            stage, seen = self.stalled.get(node.name, ("", ""))
+            stalled = seen if stage == follower.stage else ""
+            parts = (self.ended.get(node.name, ""), told.text, stalled, words and f"its last words: {words}")
+            said = "; ".join(w for w in parts if w)
             self.deaths.note(of_end(cause), node.name, follower.stage, said)
 
     def _fatal(self, node: NodePlan, follower: Follower, told: Told) -> None:
@@ -276,12 +289,10 @@ class Gang:
             if follower.unheard(at):
                 deaf.set()
                 return
-            stalled = follower.stalled(at)
-            if stalled:
-                self.fail(node.name, follower.stage, f"stalled: {stalled}", "timeouts.stall in the inventory, if the storage is that slow")
-                return
+            stage = follower.stage
+            if (stalled := follower.stalled(at)) and self.stalled.get(node.name, ("", ""))[0] != stage:
+                self.stalled[node.name] = (stage, f"stalled: {stalled}")
+                self.run.folder.event("stalled", node=node.name, stage=stage, why=stalled)
+                until = f"it is watched on until timeouts.ready ({duration(self.limits['ready'])}) is over"
+                self.progress.say(node.name, f"it seems stalled: {stalled}; {until}")
             self._give_up(end)
-            if at > end and not self.blind:
-                why = f"not ready within {duration(self.limits['ready'])}, in stage {follower.stage}"
-                self.fail(node.name, follower.stage, why, "timeouts.ready in the inventory")
-                return

@@ -19,7 +19,7 @@ from roles.run.run import Run
 from roles.run.units import unit as unit_of
 from roles.serve import bring, state, unit
 from roles.serve import stop as ending
-from roles.serve.bring import Told
+from roles.serve.bring import Proves, Told
 
 
 def whole(run: Run) -> None:
@@ -69,7 +69,7 @@ def _forget(run: Run, names: Iterable[str]) -> None:
             run.call(host, "forget", text, limit=20)
 
 
-def start(run: Run, prove: Told, on_failure: Told) -> None:
+def start(run: Run, prove: Proves, on_failure: Told) -> None:
     """Called on every host while pyinfra prepares: what each replica needs is known from the look. `prove` is the last stage."""
     host: Host = ctx_host.get()  # type: ignore[no-untyped-call]
     replica, _ = run.node(host)
@@ -85,10 +85,12 @@ def goes_back(run: Run) -> bool:
 
 def begins(run: Run) -> bool:
     """Whether an engine is about to be started, from the first look; then the image's own engine is asked about its command before."""
-    silent = run.facts.get("silent", {})
-    return any(
-        state.decide(run.plan, r, run.seen, silent.get(r.name, "")).what in ("start", "restart") for r in run.plan.replicas if _here(run, r)
-    )
+    return any(_decided(run, r).what in ("start", "restart") for r in run.plan.replicas if _here(run, r))
+
+
+def _decided(run: Run, replica: ReplicaPlan) -> state.Decision:
+    silent = run.facts.get("silent", {}).get(replica.name, state.ANSWERS)
+    return state.decide(run.plan, replica, run.seen, silent, bool(run.options.get("rekey")))
 
 
 def _here(run: Run, replica: ReplicaPlan) -> bool:
@@ -96,10 +98,7 @@ def _here(run: Run, replica: ReplicaPlan) -> bool:
 
 
 def _decide(run: Run, replica: ReplicaPlan) -> state.Decision:
-    if goes_back(run):
-        decision = state.back(run.plan, replica, run.seen)
-    else:
-        decision = state.decide(run.plan, replica, run.seen, run.facts.get("silent", {}).get(replica.name, ""))
+    decision = state.back(run.plan, replica, run.seen) if goes_back(run) else _decided(run, replica)
     run.facts.setdefault("decisions", {})[replica.name] = decision
     print(f"replica {replica.name} {decision.why}: {_means(run, replica, decision)}", file=sys.stderr)
     for line in decision.changes:
@@ -124,6 +123,7 @@ def _means(run: Run, replica: ReplicaPlan, decision: state.Decision) -> str:
         return "nothing can be done"
     return {
         "nothing": "left alone",
+        "leave": "left as it is",
         "follow": f"{would}followed until it is proven",
         "start": f"{would}started, {order}",
         "restart": f"{would}stopped and started again, {order}",

@@ -9,10 +9,16 @@ from typing import Any, Literal
 
 from roles.plan import diff
 from roles.plan.plan import Plan, ReplicaPlan
+from roles.run.proven import Proven
 from roles.run.seen import Seen
 from roles.run.units import doing, unit
 
-What = Literal["nothing", "follow", "start", "restart", "back"]
+What = Literal["nothing", "follow", "leave", "start", "restart", "back"]
+
+
+ANSWERS = Proven()
+BEGINS = ("preparing", "starting", "gathering", "waiting", "down", "without-docker")
+"""What a unit says of itself while it brings its engine up again."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +33,18 @@ class Decision:
     """Where the nodes keep the plan to go back to."""
 
 
-def decide(plan: Plan, replica: ReplicaPlan, seen: Mapping[str, Seen], answers: str = "") -> Decision:
-    """`answers` is why a replica that looks well does not answer; empty when it does."""
+def decide(plan: Plan, replica: ReplicaPlan, seen: Mapping[str, Seen], silent: Proven = ANSWERS, rekey: bool = False) -> Decision:
+    """`silent` is why a replica that looks well, or says that it serves, does not answer.
+
+    What its own units call running is never restarted for what could not be seen of it from here: they watch it themselves.
+    """
     units = [unit(seen[n.name], n.runtime) for n in replica.nodes]
     following = max(u.generation for u in units) + 1
     if not any(u.any for u in units):
         last = next((u.ended for u in units if u.ended), "")
         return Decision("start", f"is not running{f' ({last})' if last else ''}", (), following)
+    if silent.refused and not rekey:
+        return Decision("leave", f"runs with another key than this machine has ({silent.why})")
     changed = [u for u in units if u.any and u.spec != replica.spec]
     if changed:
         lines = tuple(difference(plan, replica, seen))
@@ -41,27 +52,30 @@ def decide(plan: Plan, replica: ReplicaPlan, seen: Mapping[str, Seen], answers: 
     down = [u.node for u in units if not (u.active and u.running)]
     if any(u.generation != units[0].generation for u in units):
         return Decision("restart", "its nodes run different generations", (), following)
-    health = seen[replica.nodes[0].name]["health"].first
-    if not down and health == "200":
-        if not answers and all(u.proven for u in units):
+    head = seen[replica.nodes[0].name]
+    health, word = head["health"].first, doing(head)[0]
+    if not down and rekey:
+        return Decision("restart", "is given this machine's key", ("the API key is another one",), following)
+    if not down and silent.why:
+        return Decision("leave", f"runs, and {'gave a wrong answer' if silent.refuted else 'cannot be judged from here'}: {silent.why}")
+    if not down and (health == "200" or word == "serving"):
+        if all(u.proven for u in units):
             return Decision("nothing", "serves")
-        if answers:
-            return Decision("restart", f"is up but {answers}", (), following)
         if replica.nodes[0].after_ready_argv:  # whether its second step was made cannot be told from outside
             return Decision("restart", "answers, and its second step may be missing", (), following)
         return Decision("follow", "answers, and was not proven yet", (), units[0].generation)
     if not down and not any(u.proven for u in units):
         return Decision("follow", "is starting already", (), units[0].generation)
-    head = seen[replica.nodes[0].name]
-    if not down and doing(head)[0] == "starting":
+    if not down and word in BEGINS:
         return Decision("follow", "begins again by itself", (), units[0].generation)
-    why = f"does not run on {', '.join(down)}" if down else f"does not answer (health {health or 'silent'})"
-    return Decision("restart", why, (), following)
+    if not down:
+        return Decision("leave", f"runs, and cannot be judged: health is {health or 'silent'}, and its unit says {word or 'nothing'}")
+    return Decision("restart", f"does not run on {', '.join(down)}", (), following)
 
 
 def agreed(old: Decision, new: Decision) -> bool:
     """Whether what is so now asks for nothing that was not decided, and agreed to, before."""
-    return old.what != "back" and new.what in ("nothing", "follow", old.what) and new.changes in ((), old.changes)
+    return old.what != "back" and new.what in ("nothing", "follow", "leave", old.what) and new.changes in ((), old.changes)
 
 
 def back(plan: Plan, replica: ReplicaPlan, seen: Mapping[str, Seen]) -> Decision:

@@ -24,7 +24,7 @@ def proven(api: Api, verify: Mapping[str, Any], key: str) -> Result:
     except httpx2.HTTPError as e:
         wrong = f"the proxy at {api.url} does not answer as it should ({_said(e)})"
     said = wrong or f"{api.url} ({api.way}) serves {verify['model']}{', asks for the key' if key else ''} and hides {CLOSED}"
-    return Result("outside", not wrong, said, time.monotonic() - began)
+    return Result("outside", not wrong, said, time.monotonic() - began)  # the engine behind it is not refuted by what stands before it
 
 
 def _wrong(get: Callable[..., httpx2.Response], verify: Mapping[str, Any], key: str) -> str:

@@ -18,11 +18,16 @@ from roles.verify import judge
 from roles.verify.result import Result
 
 TRIES = 40
+REFUSED = (401, 403)
 CONCURRENT = 4
 
 
 class Refuted(Exception):
-    """What was asked for is not so; one sentence."""
+    """A complete answer is not as was promised; one sentence."""
+
+
+class Unseen(Exception):
+    """Nothing could be learnt of the engine; one sentence."""
 
 
 @dataclass
@@ -72,24 +77,27 @@ class Proof:
             if self.cancelled():
                 return
             began = time.monotonic()
+            refuted = refused = False
             try:
                 said, ok = step(), True
             except Refuted as e:
-                said, ok = str(e), False
+                said, ok, refuted = str(e), False, True
+            except Unseen as e:
+                said, ok, refused = str(e), False, isinstance(e.__cause__, openai.APIStatusError) and e.__cause__.status_code in REFUSED
             except openai.APIStatusError as e:
-                said, ok = f"HTTP {e.status_code}: {_first(e.message)}", False
+                said, ok, refused = f"HTTP {e.status_code}: {_first(e.message)}", False, e.status_code in REFUSED
             except (openai.APITimeoutError, httpx2.TimeoutException):
                 said, ok = f"no answer within {self.patience:.0f} s, though the port accepts connections", False
             except (openai.APIError, httpx2.HTTPError) as e:
                 said, ok = f"the connection failed: {_first(str(e.__cause__ or e))}", False
             except (ValueError, KeyError, IndexError, TypeError, AttributeError) as e:
                 said, ok = f"the answer has not the form of an OpenAI answer ({type(e).__name__}: {_first(str(e))})", False
-            yield Result(name, ok, said, time.monotonic() - began)
+            yield Result(name, ok, said, time.monotonic() - began, refuted, refused)
 
     def _health(self) -> str:
         answer = self._get(self.verify["paths"]["health"], timeout=30.0)
         if answer.status_code != 200:
-            raise Refuted(f"{self.verify['paths']['health']} says {answer.status_code}, expected 200")
+            raise Unseen(f"{self.verify['paths']['health']} says {answer.status_code}, expected 200")
         return f"200 ({self.api.way})"
 
     def _model(self) -> str:
@@ -126,9 +134,9 @@ class Proof:
                 except (openai.APITimeoutError, httpx2.TimeoutException):
                     if self.lenient and str(rank) in judge.moved(before, self._generated()):
                         continue
-                    raise Refuted(f"rank {rank} did not answer one short completion within {self.patience:.0f} s") from None
+                    raise Unseen(f"rank {rank} did not answer one short completion within {self.patience:.0f} s") from None
                 except openai.APIStatusError as e:
-                    raise Refuted(f"rank {rank} answered HTTP {e.status_code}: {_first(e.message)}") from None
+                    raise Unseen(f"rank {rank} answered HTTP {e.status_code}: {_first(e.message)}") from e
         for turn in range(TRIES):
             seen = judge.moved(before, self._generated())
             if len(seen) >= ranks:
@@ -141,7 +149,8 @@ class Proof:
             else:
                 gevent.sleep(0.5)
         silent = [str(r) for r in range(ranks) if str(r) not in seen]
-        raise Refuted(f"no token was counted for rank {', '.join(silent)}: vllm:generation_tokens_total of these engines did not move")
+        kind = Refuted if header else Unseen  # requests that were not sent to a rank tell nothing of it
+        raise kind(f"no token was counted for rank {', '.join(silent)}: vllm:generation_tokens_total of these engines did not move")
 
     def _one(self) -> int:
         before = self._counted() if self.lenient else 0
@@ -160,7 +169,7 @@ class Proof:
     def _generated(self) -> dict[str, float]:
         answer = self._get(self.verify["paths"]["metrics"], timeout=30.0)
         if answer.status_code != 200:
-            raise Refuted(
+            raise Unseen(
                 f"{self.verify['paths']['metrics']} says {answer.status_code}, and without counters no rank can be told from another"
             )
         return metrics.generated(answer.text)
@@ -192,7 +201,7 @@ class Proof:
     def _plain(self, request: Mapping[str, Any]) -> str:
         answer = self.api.client.post(self.api.url + request["path"], json=request["body"], headers=self._headers(), timeout=self.patience)
         if answer.status_code != 200:
-            raise Refuted(f"{request['path']} says {answer.status_code}: {_first(answer.text)}")
+            raise Unseen(f"{request['path']} says {answer.status_code}: {_first(answer.text)}")
         items = answer.json().get("output", [])
         kinds = [i.get("type") for i in items]
         if request["expect"] == "reasoning" and "reasoning" not in kinds:
@@ -231,10 +240,10 @@ class Proof:
 
     def _soak(self, request: Mapping[str, Any], seconds: float) -> str:
         """Requests side by side for a while: some engines die of the second minute, not of the first request."""
-        end, done, errors = time.monotonic() + seconds, 0, list[str]()
+        end, done, errors, wrong = time.monotonic() + seconds, 0, list[str](), False
 
         def worker() -> None:
-            nonlocal done
+            nonlocal done, wrong
             while time.monotonic() < end and not self.cancelled():
                 try:
                     text = judge.content(self._chat({**request["body"], "max_tokens": 32}))
@@ -242,17 +251,18 @@ class Proof:
                     why = judge.garbled(text)
                     if why:
                         errors.append(why)
+                        wrong = True
                 except openai.OpenAIError as e:
                     errors.append(_first(str(e)))
                     gevent.sleep(0.2)
 
         gevent.joinall([gevent.spawn(worker) for _ in range(CONCURRENT)])
         if errors:
-            raise Refuted(
+            raise (Refuted if wrong else Unseen)(
                 f"{len(errors)} of {done + len(errors)} requests failed in {seconds:.0f} s at {CONCURRENT} side by side: {errors[0]}"
             )
         if not done:
-            raise Refuted(f"no request was answered in {seconds:.0f} s")
+            raise Unseen(f"no request was answered in {seconds:.0f} s")
         return f"{done} requests in {seconds:.0f} s, {CONCURRENT} side by side, no error"
 
     def _chat(self, body: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One proven or refuted sentence."""
+"""One sentence of a proof: it holds, it is refuted, or it could not be seen."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ class Result:
     ok: bool
     said: str
     seconds: float = 0.0
+    refuted: bool = False
+    """A complete answer was wrong. Where `ok` is false without it nothing is known: a time-out, an error of the API, a refused key."""
+    refused: bool = False
+    """The API did not take our key."""
 
     def data(self) -> dict[str, Any]:
         return {"name": self.name, "ok": self.ok, "said": self.said, "seconds": round(self.seconds, 2)}

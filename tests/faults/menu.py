@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.faults.reach import REACH
 from tests.faults.trouble import CUT, ENDED, GONE, MIDWAY, NET_GONE, NIC, NO_TAG, SLOWLY, WHOLE, Group, Trouble
 from tests.lab.faults import BATCHES, CARDS, Fault
@@ -29,7 +31,7 @@ SKIPPED = {
 """They need what a serve by the double has not, or are in the menu below in another form."""
 
 
-def engine(knob: str, says: str, node: str = "n0", names: bool = False, often: bool = False) -> Trouble:
+def engine(knob: str, says: str, node: str = "n0", names: bool = False, often: bool = False, **more: Any) -> Trouble:
     return Trouble(
         f"engine: {knob.partition('=')[0] if 'fatal' in knob else knob}",
         "engine",
@@ -38,6 +40,7 @@ def engine(knob: str, says: str, node: str = "n0", names: bool = False, often: b
         data={"env": {"DOUBLE": knob}},
         names=names,
         often=often,
+        **more,
     )
 
 
@@ -45,16 +48,16 @@ STAGES = ("container", "engine", "distributed", "weights", "loaded", "kv-cache",
 ENGINE = [
     *(engine(f"die={s}", rf"told to die at {s}\b", often=s == "weights") for s in STAGES),
     *(engine(f"die@1={s}", rf"told to die at {s}\b", "n1", names=True) for s in ("distributed", "weights", "kv-cache")),
-    engine("stall=kv-cache", "stalled: no log line.* in stage kv-cache"),
+    engine("stall=kv-cache", "stalled: no log line.* in stage kv-cache", within=100),
     engine("fatal=EI0006 Getting socket times out", "EI0006 Getting socket times out"),
     engine("oom", r"(CUDA|NPU) out of memory\. Tried to allocate"),
     engine("unrecognized=--max-num-seqs", "unrecognized arguments: --max-num-seqs", names=True),
-    engine("lie", "HTTP 500", names=True),
+    engine("lie", "HTTP 500", names=True, left=True),
     engine("models=other", "the model list has other", names=True),
     engine("garbled", "looks garbled", names=True),
-    engine("mute=1", "rank 1 did not answer", names=True),
-    engine("hang", "did not answer one short completion", names=True),
-    engine("deaf", "stalled: no log line.* in stage (ready|http)"),
+    engine("mute=1", "rank 1 did not answer", names=True, left=True),
+    engine("hang", "did not answer one short completion", names=True, left=True),
+    engine("deaf", "stalled: no log line.* in stage (ready|http)", within=100),
 ]  # fmt: skip
 
 SESSIONS = "kill -9 $(ps -eo pid,args | awk '/sshd: root/ && !/awk/ {print $1}')"

@@ -167,6 +167,8 @@ def contained(world: World, trouble: Trouble, ran: Ran) -> bool:
         if ran.code != 0:
             world.plain()
         return world.running() == [True, True] and world.site.run("verify", "--data", "soak=0").code == 0
+    if trouble.left and ran.code == 1:
+        return world.running() == [True, True]
     if trouble.group in UNREADY and not trouble.at and ran.code == 1 and any(e.get("stage") == "start" for e in ran.events):
         return False
     gone = trouble.node if trouble.lab in ("power", "pause") else ""

@@ -66,6 +66,8 @@ class Trouble:
     """The replica serves already, and must serve in the end, whatever the fault made of the run."""
     members: tuple[str, ...] = ("n0", "n1")
     often: bool = False
+    left: bool = False
+    """Nothing could be learnt of the engine: it runs on, unproven."""
 
     @property
     def cut(self) -> bool:

@@ -12,9 +12,10 @@ import pytest
 
 from roles.run import remote
 from roles.run.folder import Folder
+from roles.run.proven import Proven
 from roles.run.run import Run
 from roles.serve import bring, deaths, gang, stop
-from roles.serve.state import Decision
+from roles.serve.state import Decision, What
 from tests.unit.sources import plan
 
 PLAN = plan("vllm-ascend/a2-dual")
@@ -49,13 +50,13 @@ class Nodes:
 def follows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[str, Run, Nodes]]:
     """One start that is followed; the result of bring.up, the run, and what was asked of the nodes."""
 
-    def follow(ready: int = 3600, **streams: list[tuple[list[str], int]]) -> tuple[str, Run, Nodes]:
+    def follow(ready: int = 3600, what: What = "follow", **streams: list[tuple[list[str], int]]) -> tuple[str, Run, Nodes]:
         nodes = Nodes({N0: streams["n0"], N1: streams["n1"]})
         hosts = {n: SimpleNamespace(name=n, connector=SimpleNamespace()) for n in (N0, N1)}
         folder = Folder("t", "serve", str(tmp_path))
         run = Run("serve", PLAN, {}, SimpleNamespace(), hosts, {}, folder, "", False, True)  # type: ignore[arg-type]
-        run.facts["decisions"] = {REPLICA.name: Decision("follow", "is starting already")}
-        run.facts |= {"prove": lambda *_: "", "on_failure": lambda *_: ""}
+        run.facts["decisions"] = {REPLICA.name: Decision(what, "test")}
+        run.facts |= {"prove": lambda *_: Proven(), "on_failure": lambda *_: ""}
         monkeypatch.setattr(remote, "run", nodes.run)
         monkeypatch.setattr(stop, "stop", lambda run, replica, node: nodes.stopped.append(node.name) or "")
         monkeypatch.setattr(gang, "PAUSES", (0.02, 0.1))
@@ -83,19 +84,21 @@ def test_a_stream_that_ends_without_the_units_word_is_opened_again(follows: Any,
         assert nodes.turns[N0] == 3
 
 
-def test_what_the_unit_said_is_an_end(follows: Any) -> None:
+@pytest.mark.parametrize(("what", "stopped"), [("start", [N0, N1]), ("follow", [])])
+def test_what_the_unit_said_is_an_end_of_a_start_that_this_run_made(follows: Any, what: What, stopped: list[str]) -> None:
+    """What another began, its own units end."""
     end = ["loads", "\x1eended 2026-11-30T10:00:00Z the engine ended with code 3", "\x1ejournal "]
-    why, run, nodes = follows(n0=[(end, 0)], n1=[([], 99)])
+    why, run, nodes = follows(what=what, n0=[(end, 0)], n1=[([], 99)])
     assert "the engine ended with code 3" in why
     assert run.failures
-    assert sorted(nodes.stopped) == [N0, N1]
+    assert sorted(nodes.stopped) == stopped
 
 
 def test_what_is_never_seen_again_is_left_as_it_is(follows: Any) -> None:
     why, run, nodes = follows(ready=1, n0=[(["loads"], 99)], n1=[([], remote.LOST)])
     assert nodes.stopped == []
-    assert [f["node"] for f in run.failures] == [N1]
-    assert "left as it is" in why
+    assert {f["node"] for f in run.failures if f["stage"] == "follow"} == {N1}
+    assert "left running, unproven" in why
     assert "run serve again" in run.failures[0]["fix"]
 
 
