@@ -34,9 +34,9 @@ def modules(names: str) -> tuple[str, ...]:
 
 FIRST = modules(
     "nodes accelerators ways_in lab_itself second bare_nodes prepare_docker check whole_way prepare_host weights start_page secrets "
-    "clean replaced change"
+    "clean replaced change closed"
 )
-SECOND = (*modules("serve closed proxy hung serve_faults least other_engines"), "tests/faults")
+SECOND = (*modules("serve proxy hung serve_faults least other_engines"), "tests/faults")
 """What wants no real engine: half of it in the lab itself, half in a second one beside it."""
 REAL = modules("keeps_serving bench prepare_engine engine double_is_honest deaths numerics xinference wheelhouse venv")
 """What wants the real engine runs alone afterwards: beside others it is late, and the tests' time limits lie."""
