@@ -123,8 +123,9 @@ def _way_on(run: Run, replica: ReplicaPlan) -> str:
     """What a person can do about a replica that runs and cannot be judged."""
     silent = run.facts.get("silent", {}).get(replica.name)
     if silent is not None and silent.refused:
-        path = key.named_file(run.plan)
-        return f"take the key from the nodes: move {path} away and run again; or --data rekey=true, which restarts it with this machine's"
+        path, given = key.named_file(run.plan), run.plan.known.keys.auth.startswith("file:")
+        take = f"put the nodes' key into {path}" if given else f"take the key from the nodes: move {path} away"
+        return f"{take} and run again; or --data rekey=true, which restarts it with this machine's"
     return f"{run.command}status.py tells what its units say; {run.command}stop.py, then serve.py, begins it anew"
 
 

@@ -99,3 +99,13 @@ def test_only_a_refuted_proof_or_a_dead_unit_of_our_own_start_ends_it(
 def test_a_unit_that_cannot_be_asked_is_not_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = Asked(tmp_path, monkeypatch, {SECOND: remote.Done(remote.LOST, ("failed",))})
     assert bring._ended(asked.run, REPLICA) is Sight.LATE
+
+
+def test_how_to_come_to_the_nodes_key_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Asked(tmp_path, monkeypatch, {})
+    asked.run.facts["silent"] = {REPLICA.name: Proven("HTTP 401", refused=True)}
+    said = bring._way_on(asked.run, REPLICA)
+    assert "move " in said
+    assert "api-key away and run again; or --data rekey=true" in said
+    asked.run.facts["silent"] = {REPLICA.name: Proven("no answer in time")}
+    assert "status.py tells what its units say" in bring._way_on(asked.run, REPLICA)
