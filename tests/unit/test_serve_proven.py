@@ -104,8 +104,11 @@ def test_a_unit_that_cannot_be_asked_is_not_dead(tmp_path: Path, monkeypatch: py
 def test_how_to_come_to_the_nodes_key_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = Asked(tmp_path, monkeypatch, {})
     asked.run.facts["silent"] = {REPLICA.name: Proven("HTTP 401", refused=True)}
-    said = bring._way_on(asked.run, REPLICA)
-    assert "move " in said
-    assert "api-key away and run again; or --data rekey=true" in said
+    for auth, said in (
+        ("generate", "api-key away and run again; or --data rekey=true"),
+        ("file:/etc/key", "put the nodes' key into /etc/key and"),
+    ):
+        asked.run.plan = plan("vllm-ascend/a2-dual", auth=auth)
+        assert said in bring._way_on(asked.run, REPLICA)
     asked.run.facts["silent"] = {REPLICA.name: Proven("no answer in time")}
     assert "status.py tells what its units say" in bring._way_on(asked.run, REPLICA)
