@@ -1,4 +1,4 @@
-"""python -m tests.lab.second: a second lab beside the first, for tests that want no real engine, so that both kinds run side by side.
+"""A second lab beside the first, for tests that want no real engine, so that both kinds run side by side.
 
 It has the first one's addresses in a network namespace of its own, and its own Docker, registry, keys and nodes. Folders of what is costly
 to make, and the registry's files, are the first one's; what only a network can bring is made before, for the second has no way out.
@@ -6,14 +6,12 @@ to make, and the registry's files, are the first one's; what only a network can 
 
 from __future__ import annotations
 
-import sys
-
 from tests.lab import __main__ as cli
 from tests.lab import apt, daemon, image, machine, session
 from tests.lab.begin import begin_clean
 from tests.lab.double_image import double_image
 from tests.lab.engine import build
-from tests.lab.place import LabError, Place, locked, say
+from tests.lab.place import LabError, Place, locked
 
 COMMON = ("cache", "registry", "shared")
 
@@ -51,16 +49,3 @@ def _bring(first: Place) -> None:
             cli.main(["down"])
     with locked(first.cache / "engine" / "lock"):
         build.models(first)
-
-
-def main() -> int:
-    try:
-        print(ready(Place()).root)
-    except LabError as e:
-        say(f"lab: {e}")
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
