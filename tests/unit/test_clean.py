@@ -184,7 +184,9 @@ def test_a_process_is_ended_and_a_pid_that_is_another_process_now_is_left_alone(
 
 
 def test_a_process_that_ignores_term_is_killed(tmp_path: Path) -> None:
-    one = subprocess.Popen(["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"])
+    one = subprocess.Popen(["sh", "-c", "trap '' TERM; echo; while :; do sleep 0.1; done"], stdout=subprocess.PIPE)
+    assert one.stdout is not None
+    one.stdout.readline()  # from here on it ignores it
     try:
         script = Path(clean.__file__).with_name("end.sh").read_text(encoding="utf-8").replace("wait_for 10", "wait_for 1")
         text = f"CONTAINERS=\nPROCESSES='{one.pid}:{start_of(one.pid)}'\n{script}"
