@@ -70,9 +70,9 @@ def blocking(run: Run) -> list[Finding]:
 def settled(first: list[Finding], second: list[Finding]) -> list[Finding]:
     """What was in order stays so: nodes move between two looks, an engine that just ends is still in its driver's table. Pure.
 
-    The lock is our own by the second one.
+    The lock is our own by the second one; a node that says nothing then was not looked at.
     """
-    open_ = {(f.node, f.check) for f in first if f.level != "pass" and f.check != "node.lock"}
+    open_ = {(f.node, f.check) for f in first if (f.level != "pass" and f.check != "node.lock") or f.check == "node.reached"}
     known = {(f.node, f.check) for f in first} - open_
     return [*(f for f in first if (f.node, f.check) in known), *(f for f in second if (f.node, f.check) not in known)]
 

@@ -33,3 +33,8 @@ def test_what_was_open_is_judged_anew_and_what_was_in_order_is_not() -> None:
 def test_a_check_with_something_open_is_judged_anew_whole() -> None:
     first = [said("network.reach", "pass", "port 1"), said("network.reach", "warn", "port 2")]
     assert settled(first, [said("network.reach", "fail", "port 1")]) == [said("network.reach", "fail", "port 1")]
+
+
+def test_a_node_that_is_silent_in_the_second_look_blocks() -> None:
+    silent = said("node.reached", "fail", "its probe stopped")
+    assert settled([said("node.reached", "pass"), said("docker.version", "pass")], [silent]) == [said("docker.version", "pass"), silent]
