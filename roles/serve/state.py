@@ -40,6 +40,8 @@ def decide(plan: Plan, replica: ReplicaPlan, seen: Mapping[str, Seen], silent: P
     """
     units = [unit(seen[n.name], n.runtime) for n in replica.nodes]
     following = max(u.generation for u in units) + 1
+    if blind := [n.name for n in replica.nodes if _blind(seen[n.name], n.runtime)]:
+        return Decision("leave", f"cannot be seen on {', '.join(blind)}: systemd or Docker gave no answer, and it served last")
     if not any(u.any for u in units):
         last = next((u.ended for u in units if u.ended), "")
         return Decision("start", f"is not running{f' ({last})' if last else ''}", (), following)
@@ -54,7 +56,7 @@ def decide(plan: Plan, replica: ReplicaPlan, seen: Mapping[str, Seen], silent: P
         return Decision("restart", "its nodes run different generations", (), following)
     head = seen[replica.nodes[0].name]
     health, word = head["health"].first, doing(head)[0]
-    if not down and rekey:
+    if not down and rekey and silent.refused:
         return Decision("restart", "is given this machine's key", ("the API key is another one",), following)
     if not down and silent.why:
         return Decision("leave", f"runs, and {'gave a wrong answer' if silent.refuted else 'cannot be judged from here'}: {silent.why}")
@@ -71,6 +73,14 @@ def decide(plan: Plan, replica: ReplicaPlan, seen: Mapping[str, Seen], silent: P
     if not down:
         return Decision("leave", f"runs, and cannot be judged: health is {health or 'silent'}, and its unit says {word or 'nothing'}")
     return Decision("restart", f"does not run on {', '.join(down)}", (), following)
+
+
+def _blind(seen: Seen, runtime: str) -> bool:
+    """Whether systemd or Docker told nothing of an engine that seems to run: that is no end of it."""
+    pairs, serves = seen["unit"].pairs, doing(seen)[0] == "serving"
+    if not pairs.get("active"):
+        return serves or pairs.get("container") == "running"
+    return serves and runtime == "docker" and pairs["active"] == "active" and not pairs.get("container")
 
 
 def agreed(old: Decision, new: Decision) -> bool:

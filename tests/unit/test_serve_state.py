@@ -86,6 +86,29 @@ def test_another_key_in_force_is_never_a_restart_unless_asked_for(record: Mappin
     assert decide(PLAN, REPLICA, both(record, record), KEY, rekey=True).what == "restart"
 
 
+@pytest.mark.parametrize(
+    ("gone", "state", "what"),
+    [
+        ({"container": ""}, "serving", "leave"),  # Docker hangs
+        ({"active": ""}, "serving", "leave"),  # systemd does not answer
+        ({"active": ""}, "", "leave"),
+        ({"active": "", "container": ""}, "serving", "leave"),
+        ({"active": "inactive", "container": ""}, "serving", "restart"),  # after a power cut: both have answered
+        ({"active": "failed", "container": "exited"}, "serving", "restart"),
+        ({"active": "active", "container": "exited"}, "serving", "restart"),
+    ],
+)
+def test_what_systemd_or_docker_did_not_tell_is_no_end_of_an_engine(gone: Mapping[str, str], state: str, what: str) -> None:
+    found, second = both(UP, {**UP, **gone}), REPLICA.nodes[1].name
+    said = f"\n{MARK}gang 0\nspec={REPLICA.spec} generation=3 state={state} why=\n" if state else ""
+    found[second] = Seen(second, {**found[second].sections, **sections(said)})
+    assert decide(PLAN, REPLICA, found).what == what
+
+
+def test_a_key_that_is_not_refused_is_not_given_anew() -> None:
+    assert decide(PLAN, REPLICA, both(UP, UP), rekey=True).what == "nothing"
+
+
 @pytest.mark.parametrize("silent", [Proven("no answer within 60 s"), Proven("HTTP 503"), KEY, Proven("garbled", refuted=True)])
 @pytest.mark.parametrize("health", ["200", "", "503", "401"])
 @pytest.mark.parametrize("word", ["serving", ""])
